@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Camera intrinsics and distortion, in COLMAP's models and pixel convention.
+
+The centre of the top-left pixel is (0.5, 0.5). ROS and OpenCV put it at (0, 0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pycolmap
+
+from relloc_ros.errors import DataError
+from relloc_ros.geometry import Array
+
+__all__ = ['Camera']
+
+MAX_ROUND_TRIP_ERROR_PX = 1.0
+"""A pixel whose undistorted ray projects further away than this has no usable ray."""
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A calibrated camera.
+
+    Attributes:
+        model: name of the COLMAP camera model, for example PINHOLE or FULL_OPENCV.
+        width: image width in pixels.
+        height: image height in pixels.
+        params: the model's parameters in COLMAP's order, lengths in pixels.
+    """
+
+    model: str
+    width: int
+    height: int
+    params: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Check that the numbers describe a camera."""
+        if self.width <= 0 or self.height <= 0:
+            raise DataError(f'camera size {self.width}x{self.height} is not positive')
+        camera = _pycolmap_camera(self)
+        if not np.isfinite(self.params).all() or camera.mean_focal_length() <= 0:
+            raise DataError(
+                f'{self.model} camera parameters {self.params} need finite numbers and a positive '
+                'focal length: calibrate the camera'
+            )
+
+    @property
+    def mean_focal_length(self) -> float:
+        """Mean of the focal lengths in pixels: converts pixel thresholds to normalized ones."""
+        return float(_pycolmap_camera(self).mean_focal_length())
+
+    def normalize(self, points2D: Array) -> Array:
+        """Undistort pixels (N, 2) to the plane z = 1 of the camera frame, (N, 2) float64.
+
+        Points without a ray in front of the camera (outside a distortion model's valid region)
+        come out as NaN.
+        """
+        pixels = np.ascontiguousarray(points2D, dtype=np.float64).reshape(-1, 2)
+        camera = _pycolmap_camera(self)
+        points: Array = np.array(camera.cam_from_img(pixels), dtype=np.float64)
+        if not camera.is_undistorted():
+            error = np.linalg.norm(self.project(_homogeneous(points)) - pixels, axis=1)
+            points[~(error <= MAX_ROUND_TRIP_ERROR_PX)] = np.nan
+        return points
+
+    def project(self, points: Array) -> Array:
+        """Project (N, 3) points of the camera frame to pixels (N, 2); NaN behind the camera."""
+        camera = _pycolmap_camera(self)
+        pixels: Array = np.array(camera.img_from_cam(np.ascontiguousarray(points)), dtype=float)
+        pixels[~(points[:, 2] > 0)] = np.nan
+        return pixels
+
+    def to_pycolmap(self, camera_id: int) -> pycolmap.Camera:
+        """Return a fresh pycolmap camera with the given ID."""
+        return pycolmap.Camera(
+            model=self.model,
+            width=self.width,
+            height=self.height,
+            params=list(self.params),
+            camera_id=camera_id,
+        )
+
+    @classmethod
+    def from_pycolmap(cls, camera: pycolmap.Camera) -> Camera:
+        """Copy a pycolmap camera."""
+        return cls(
+            camera.model_name, int(camera.width), int(camera.height), tuple(map(float, camera.params))
+        )
+
+
+@lru_cache(maxsize=256)
+def _pycolmap_camera(camera: Camera) -> pycolmap.Camera:
+    known = [name for name in pycolmap.CameraModelId.__members__ if name != 'INVALID']
+    if camera.model not in known:
+        raise DataError(f'unknown camera model {camera.model!r}; known: {", ".join(known)}')
+    result = pycolmap.Camera.create_from_model_name(1, camera.model, 1.0, camera.width, camera.height)
+    if len(result.params) != len(camera.params):
+        raise DataError(
+            f'{camera.model} takes {len(result.params)} parameters ({result.params_info}), '
+            f'got {len(camera.params)}'
+        )
+    result.params = list(camera.params)
+    return result
+
+
+def _homogeneous(points: Array) -> Array:
+    return np.column_stack([points, np.ones(len(points))])

@@ -1,0 +1,141 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What goes into the pipeline and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relloc_ros.camera import Camera
+from relloc_ros.geometry import Array, RigidTransform
+
+__all__ = ['Localization', 'PairMatches', 'PoseEstimate', 'QueryImage', 'Status']
+
+
+class Status(str, Enum):
+    """Why there is a pose, or why there is none. The value is the printed name."""
+
+    LOCALIZED = 'LOCALIZED'
+    NO_FEATURES = 'NO_FEATURES'
+    NO_RETRIEVAL = 'NO_RETRIEVAL'
+    TOO_FEW_MATCHES = 'TOO_FEW_MATCHES'
+    DEGENERATE = 'DEGENERATE'
+    TOO_FEW_INLIERS = 'TOO_FEW_INLIERS'
+    GATED = 'GATED'
+    ERROR = 'ERROR'
+
+    def __str__(self) -> str:
+        """Print the bare name."""
+        return self.value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryImage:
+    """An image to localize.
+
+    Attributes:
+        image: (H, W) grey or (H, W, 3) BGR, uint8, as large as the camera says.
+        camera: intrinsics and distortion, COLMAP's pixel convention.
+        stamp_ns: time of exposure in nanoseconds; seeds the random steps of this frame.
+        frame_id: name of the camera's optical frame (x right, y down, z forward).
+        name: file name or topic, for messages to people.
+    """
+
+    image: NDArray[np.uint8]
+    camera: Camera
+    stamp_ns: int
+    frame_id: str = ''
+    name: str = ''
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoseEstimate:
+    """A pose and how sure it is.
+
+    Attributes:
+        map_from_body: pose of the body (camera or base_link) in the map.
+        covariance: (6, 6) float64, order (position, rotation): error of the body's origin along
+            the map's axes, then a rotation vector about the map's axes with
+            ``R_true = Exp(error) @ R_estimated``. Symmetric, positive definite.
+    """
+
+    map_from_body: RigidTransform
+    covariance: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairMatches:
+    """Matches of the query with one map image, for debug images and failure analysis.
+
+    Attributes:
+        image_name: the map image.
+        query_points2D: (N, 2) float64 pixels in the query, distorted as in the image.
+        map_points2D: (N, 2) float64 pixels in the map image.
+        inliers: (N,) bool, which of them agree with the pose (or the pair's geometry).
+    """
+
+    image_name: str
+    query_points2D: Array
+    map_points2D: Array
+    inliers: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Localization:
+    """The answer for one image: a pose of the camera with covariance, or a status that says why not.
+
+    Attributes:
+        status: LOCALIZED if, and only if, `camera_pose` is given.
+        reason: one sentence for people; empty when localized.
+        stamp_ns: the image's stamp.
+        localizer: name of the method in the LOCALIZERS table.
+        camera_pose: pose of the camera's optical frame in the map; None unless localized.
+        num_matches: putative matches over all map images used.
+        num_inliers: distinct query keypoints that support the pose.
+        retrieved: names of the map images retrieved, best first.
+        pairs: matches with the map images that were used.
+        timings_ms: wall milliseconds of each stage, and `total`.
+    """
+
+    status: Status
+    reason: str
+    stamp_ns: int
+    localizer: str
+    camera_pose: PoseEstimate | None = None
+    num_matches: int = 0
+    num_inliers: int = 0
+    retrieved: tuple[str, ...] = ()
+    pairs: tuple[PairMatches, ...] = ()
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a pose without LOCALIZED and LOCALIZED without a pose."""
+        if (self.status is Status.LOCALIZED) != (self.camera_pose is not None):
+            raise ValueError(f'status {self.status} does not fit camera_pose={self.camera_pose}')
+
+    @property
+    def localized(self) -> bool:
+        """Whether there is a pose."""
+        return self.status is Status.LOCALIZED
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of ``relloc localize``: pose of the camera in the map."""
+        pose = self.camera_pose
+        return {
+            'status': self.status.value,
+            'reason': self.reason,
+            'localizer': self.localizer,
+            'stamp_ns': self.stamp_ns,
+            'position': None if pose is None else pose.map_from_body.translation.tolist(),
+            'quat_xyzw': None if pose is None else pose.map_from_body.quat_xyzw.tolist(),
+            'covariance': None if pose is None else pose.covariance.tolist(),
+            'matches': self.num_matches,
+            'inliers': self.num_inliers,
+            'ms': round(self.timings_ms.get('total', 0.0), 3),
+        }
