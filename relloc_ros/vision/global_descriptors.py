@@ -1,0 +1,209 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""DenseVLAD, the global descriptor of an image for retrieval.
+
+Torii et al., "24/7 Place Recognition by View Synthesis", CVPR 2015, at one scale: dense RootSIFT,
+VLAD with intra-normalization and signed square root, PCA whitening.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+import zipfile
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2
+
+from relloc_ros.config import MapConfig
+from relloc_ros.errors import DataError
+from relloc_ros.vision.features import to_grey
+
+__all__ = ['DenseVlad', 'extract_dense_rootsift']
+
+FloatArray = NDArray[np.float32]
+
+LONG_SIDE_PX = 480
+CELL_PX = 8
+CELLS = 4
+"""A patch has 4 x 4 cells; patches start at every cell."""
+ORIENTATIONS = 8
+PATCH_DIMENSION = CELLS * CELLS * ORIENTATIONS
+
+WEAKEST_DROPPED = 0.05
+"""Share of the patches with the least gradient that carry only noise."""
+MIN_PATCH_ENERGY = 1e-3
+"""Mean gradient, in grey levels, below which a patch has no texture at all."""
+
+TRAINING_PATCHES = 50_000
+TRAINING_PATCHES_PER_IMAGE = 500
+KMEANS_ITERATIONS = 20
+WHITENING_SHRINKAGE = 0.5
+"""Added to each variance before whitening, in units of the mean variance."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DenseVlad:
+    """A vocabulary and a whitening, which turn an image into a vector.
+
+    Attributes:
+        centres: (K, 128) float32 visual words.
+        mean: (K * 128,) float32, of the training images' VLAD vectors.
+        projection: (D, K * 128) float32, whitening rows.
+    """
+
+    centres: FloatArray
+    mean: FloatArray
+    projection: FloatArray
+
+    @property
+    def dimension(self) -> int:
+        """Length of the described vectors."""
+        return len(self.projection)
+
+    @classmethod
+    def train(cls, images: Iterable[NDArray[np.uint8]], config: MapConfig) -> DenseVlad:
+        """Learn vocabulary and whitening.
+
+        Args:
+            images: grey or BGR uint8; gone through twice, so not a generator.
+            config: number of visual words, dimension, seed.
+
+        Raises:
+            DataError: no image has texture.
+        """
+        centres = _train_vocabulary(images, config)
+        vlads = np.array([_vlad(extract_dense_rootsift(image), centres) for image in images])
+        mean, projection = _train_whitening(vlads, config.descriptor_dimension)
+        return cls(centres, mean, projection)
+
+    def describe(self, image: NDArray[np.uint8]) -> FloatArray:
+        """Describe a grey or BGR uint8 image by (D,) float32 of length 1.
+
+        An image without texture gives zeros.
+        """
+        patches = extract_dense_rootsift(image)
+        if len(patches) == 0:
+            return np.zeros(self.dimension, dtype=np.float32)
+        whitened = self.projection @ (_vlad(patches, self.centres) - self.mean)
+        return _normalize_rows(whitened[np.newaxis])[0]
+
+    def save(self, path: Path) -> None:
+        """Write an .npz file."""
+        with path.open('wb') as file:
+            np.savez(file, centres=self.centres, mean=self.mean, projection=self.projection)
+
+    @classmethod
+    def load(cls, path: Path) -> DenseVlad:
+        """Read an .npz file.
+
+        Raises:
+            DataError: missing or damaged file, or arrays that do not fit together.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = [file[name] for name in ('centres', 'mean', 'projection')]
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f'cannot read vocabulary {path}: {error}') from error
+        centres, mean, projection = arrays
+        return cls(centres, mean, projection)
+
+
+def extract_dense_rootsift(image: NDArray[np.uint8]) -> FloatArray:
+    """Describe all patches of a grid by RootSIFT.
+
+    The image is resized to a long side of 480 pixels, patches are 32 pixels wide and start every
+    8. Upright, at one scale, one histogram entry a pixel and orientation: no loop over patches.
+
+    Returns:
+        (N, 128) float32 of length 1; the weakest and the textureless patches are left out.
+    """
+    cells = _orientation_histograms(_resize(to_grey(image)))
+    windows = np.lib.stride_tricks.sliding_window_view(cells, (CELLS, CELLS), axis=(0, 1))
+    patches = windows.transpose(0, 1, 3, 4, 2).reshape(-1, PATCH_DIMENSION)
+    energy = patches.sum(axis=1)
+    floor = max(np.quantile(energy, WEAKEST_DROPPED), MIN_PATCH_ENERGY * (CELLS * CELL_PX) ** 2)
+    keep = energy > floor
+    return np.sqrt(patches[keep] / energy[keep, np.newaxis])
+
+
+def _resize(grey: NDArray[np.uint8]) -> FloatArray:
+    scale = LONG_SIDE_PX / max(grey.shape)
+    # Whole cells, and at least one patch however narrow the image.
+    height, width = (
+        max(CELLS, round(side * scale / CELL_PX)) * CELL_PX for side in grey.shape
+    )
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    resized = cv2.resize(grey, (width, height), interpolation=interpolation)
+    return np.asarray(cv2.GaussianBlur(resized, (0, 0), 1.0), dtype=np.float32)
+
+
+def _orientation_histograms(grey: FloatArray) -> FloatArray:
+    """Sum gradients over cells: (H / 8, W / 8, 8), with linear weights of two orientations."""
+    magnitude, angle = cv2.cartToPolar(
+        cv2.Scharr(grey, cv2.CV_32F, 1, 0, scale=1 / 32),
+        cv2.Scharr(grey, cv2.CV_32F, 0, 1, scale=1 / 32),
+    )
+    position = angle * (ORIENTATIONS / (2 * np.pi))
+    lower = position.astype(np.int32)
+    fraction = position - lower
+    rows, columns = (np.arange(side) // CELL_PX for side in grey.shape)
+    cells = (int(rows[-1]) + 1, int(columns[-1]) + 1, ORIENTATIONS)
+    first_bin = ((rows[:, np.newaxis] * cells[1] + columns) * ORIENTATIONS).astype(np.int32)
+    histogram = np.zeros(np.prod(cells))
+    for orientation, weight in ((lower, 1 - fraction), (lower + 1, fraction)):
+        bins = first_bin + orientation % ORIENTATIONS
+        histogram += np.bincount(
+            bins.ravel(), (weight * magnitude).ravel(), minlength=len(histogram)
+        )
+    return histogram.reshape(cells).astype(np.float32)
+
+
+def _vlad(patches: FloatArray, centres: FloatArray) -> FloatArray:
+    """Sum the residuals to the nearest word, with intra-, power and L2 normalization: (K * 128,)."""
+    words = len(centres)
+    nearest = np.argmax(patches @ centres.T - 0.5 * (centres**2).sum(axis=1), axis=1)
+    membership = np.zeros((words, len(patches)), dtype=np.float32)
+    membership[nearest, np.arange(len(patches))] = 1.0
+    residuals = membership @ patches - membership.sum(axis=1, keepdims=True) * centres
+    vector = _normalize_rows(residuals).ravel()
+    vector = np.sign(vector) * np.sqrt(np.abs(vector))
+    return _normalize_rows(vector[np.newaxis])[0]
+
+
+def _train_vocabulary(images: Iterable[NDArray[np.uint8]], config: MapConfig) -> FloatArray:
+    rng = np.random.default_rng(config.random_seed)
+    samples = []
+    for image in images:
+        patches = extract_dense_rootsift(image)
+        count = min(len(patches), TRAINING_PATCHES_PER_IMAGE)
+        samples.append(patches[np.sort(rng.choice(len(patches), count, replace=False))])
+    patches = np.concatenate(samples) if samples else np.empty((0, PATCH_DIMENSION))
+    if len(patches) == 0:
+        raise DataError('no image has texture: a vocabulary cannot be learned')
+    if len(patches) > TRAINING_PATCHES:
+        patches = patches[rng.choice(len(patches), TRAINING_PATCHES, replace=False)]
+    words = min(config.vlad_clusters, len(patches))
+    centres, _ = kmeans2(patches, words, iter=KMEANS_ITERATIONS, minit='++', seed=rng)
+    return np.asarray(centres, dtype=np.float32)
+
+
+def _train_whitening(vlads: FloatArray, dimension: int) -> tuple[FloatArray, FloatArray]:
+    """Give mean and projection of (N, K * 128) vectors.
+
+    The images span at most N - 1 directions around their mean, and the last of those carry hardly
+    more than noise: their variances are raised, so that they are not blown up.
+    """
+    mean = vlads.mean(axis=0)
+    _, singular, directions = np.linalg.svd(vlads - mean, full_matrices=False)
+    kept = max(1, min(dimension, len(vlads) - 1))
+    variances = singular[:kept] ** 2
+    scale = 1.0 / np.sqrt(variances + WHITENING_SHRINKAGE * variances.mean())
+    return mean, directions[:kept] * scale[:, np.newaxis]
+
+
+def _normalize_rows(vectors: FloatArray) -> FloatArray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
