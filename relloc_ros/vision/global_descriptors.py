@@ -41,8 +41,13 @@ MIN_PATCH_ENERGY = 1e-3
 TRAINING_PATCHES = 50_000
 TRAINING_PATCHES_PER_IMAGE = 500
 KMEANS_ITERATIONS = 20
-WHITENING_SHRINKAGE = 0.5
-"""Added to each variance before whitening, in units of the mean variance."""
+MIN_DEVIATION = 1e-4
+"""Directions in which the training images vary less are rounding errors."""
+WHITENING_SHRINKAGE = 1.0
+"""Added to each variance before whitening, in units of the largest variance.
+
+Without it a ranking of 20 images of a video map is noise beyond the first five.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +81,8 @@ class DenseVlad:
             DataError: no image has texture.
         """
         centres = _train_vocabulary(images, config)
-        vlads = np.array([_vlad(extract_dense_rootsift(image), centres) for image in images])
+        patches = (extract_dense_rootsift(image) for image in images)
+        vlads = np.array([_vlad(each, centres) for each in patches if len(each) > 0])
         mean, projection = _train_whitening(vlads, config.descriptor_dimension)
         return cls(centres, mean, projection)
 
@@ -108,7 +114,17 @@ class DenseVlad:
                 arrays = [file[name] for name in ('centres', 'mean', 'projection')]
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f'cannot read vocabulary {path}: {error}') from error
-        centres, mean, projection = arrays
+        centres, mean, projection = (np.asarray(array, dtype=np.float32) for array in arrays)
+        length = centres.size
+        if (
+            centres.shape[1:] != (PATCH_DIMENSION,)
+            or mean.shape != (length,)
+            or (projection.shape[1:] != (length,))
+        ):
+            raise DataError(
+                f'vocabulary {path}: shapes {centres.shape}, {mean.shape}, {projection.shape} do '
+                'not fit together; build it again'
+            )
         return cls(centres, mean, projection)
 
 
@@ -133,9 +149,7 @@ def extract_dense_rootsift(image: NDArray[np.uint8]) -> FloatArray:
 def _resize(grey: NDArray[np.uint8]) -> FloatArray:
     scale = LONG_SIDE_PX / max(grey.shape)
     # Whole cells, and at least one patch however narrow the image.
-    height, width = (
-        max(CELLS, round(side * scale / CELL_PX)) * CELL_PX for side in grey.shape
-    )
+    height, width = (max(CELLS, round(side * scale / CELL_PX)) * CELL_PX for side in grey.shape)
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     resized = cv2.resize(grey, (width, height), interpolation=interpolation)
     return np.asarray(cv2.GaussianBlur(resized, (0, 0), 1.0), dtype=np.float32)
@@ -187,21 +201,24 @@ def _train_vocabulary(images: Iterable[NDArray[np.uint8]], config: MapConfig) ->
     if len(patches) > TRAINING_PATCHES:
         patches = patches[rng.choice(len(patches), TRAINING_PATCHES, replace=False)]
     words = min(config.vlad_clusters, len(patches))
-    centres, _ = kmeans2(patches, words, iter=KMEANS_ITERATIONS, minit='++', seed=rng)
+    centres, _ = kmeans2(patches, words, iter=KMEANS_ITERATIONS, minit='points', seed=rng)
     return np.asarray(centres, dtype=np.float32)
 
 
 def _train_whitening(vlads: FloatArray, dimension: int) -> tuple[FloatArray, FloatArray]:
     """Give mean and projection of (N, K * 128) vectors.
 
-    The images span at most N - 1 directions around their mean, and the last of those carry hardly
-    more than noise: their variances are raised, so that they are not blown up.
+    N images span at most N - 1 directions around their mean, and the last of those carry hardly
+    more than noise: the variances are raised, so that these are not blown up.
     """
     mean = vlads.mean(axis=0)
+    if np.linalg.norm(vlads - mean) < MIN_DEVIATION:
+        # One image, or always the same: there is no direction but its own.
+        mean = np.zeros_like(mean)
     _, singular, directions = np.linalg.svd(vlads - mean, full_matrices=False)
-    kept = max(1, min(dimension, len(vlads) - 1))
+    kept = int(np.count_nonzero(singular[:dimension] > MIN_DEVIATION))
     variances = singular[:kept] ** 2
-    scale = 1.0 / np.sqrt(variances + WHITENING_SHRINKAGE * variances.mean())
+    scale = 1.0 / np.sqrt(variances + WHITENING_SHRINKAGE * variances[0])
     return mean, directions[:kept] * scale[:, np.newaxis]
 
 

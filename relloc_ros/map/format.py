@@ -1,0 +1,235 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The layout of a map on disk: file names, map.yaml, the list of images, checksums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+import yaml
+
+from relloc_ros.config import MapConfig, flatten, make_config
+from relloc_ros.errors import ConfigError, MapError
+
+__all__ = [
+    'FORMAT_VERSION',
+    'Checksums',
+    'Generation',
+    'ImageEntry',
+    'Manifest',
+    'current_generation',
+    'read_image_list',
+    'write_image_list',
+]
+
+FORMAT_VERSION = 1
+CURRENT = 'current'
+GENERATIONS = 'generations'
+FRAME_ID = 'map'
+VISIBLE = ('sparse', 'database.db', 'map.yaml')
+"""Shown at the map's top through `current`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Paths of one complete state of a map."""
+
+    folder: Path
+
+    @property
+    def manifest(self) -> Path:
+        """Settings and checksums."""
+        return self.folder / 'map.yaml'
+
+    @property
+    def sparse(self) -> Path:
+        """COLMAP model, binary."""
+        return self.folder / 'sparse'
+
+    @property
+    def database(self) -> Path:
+        """COLMAP database."""
+        return self.folder / 'database.db'
+
+    @property
+    def poses(self) -> Path:
+        """(N, 7) float64 cam_from_map: qw qx qy qz tx ty tz."""
+        return self.folder / 'poses.npy'
+
+    @property
+    def images(self) -> Path:
+        """N lines: image ID, camera ID, stamp_ns, name."""
+        return self.folder / 'images.txt'
+
+    @property
+    def global_descriptors(self) -> Path:
+        """(N, D) float32."""
+        return self.folder / 'global_descriptors.npy'
+
+    @property
+    def vocabulary(self) -> Path:
+        """Of the global descriptor."""
+        return self.folder / 'vocabulary.npz'
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEntry:
+    """A line of the image list."""
+
+    image_id: int
+    camera_id: int
+    stamp_ns: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The content of map.yaml.
+
+    Attributes:
+        map_id: short hash of the content.
+        created: time of the build, ISO 8601, UTC.
+        source: what the map was built from.
+        frame_id: name of the map's frame.
+        units: unit of length.
+        num_images: number of images.
+        config: settings of the build.
+        checksums: SHA-256 of each kind of content.
+    """
+
+    map_id: str
+    created: str
+    source: str
+    frame_id: str
+    units: str
+    num_images: int
+    config: MapConfig
+    checksums: Mapping[str, str]
+
+    def write(self, path: Path) -> None:
+        """Write map.yaml."""
+        content = {
+            'format_version': FORMAT_VERSION,
+            'map_id': self.map_id,
+            'created': self.created,
+            'source': self.source,
+            'frame_id': self.frame_id,
+            'units': self.units,
+            'num_images': self.num_images,
+            'config': flatten(self.config),
+            'checksums': dict(self.checksums),
+        }
+        path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), 'utf-8')
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Read map.yaml.
+
+        Raises:
+            MapError: damaged, or of another format version.
+        """
+        try:
+            content = yaml.safe_load(path.read_text('utf-8'))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise MapError(f'cannot read {path}: {error}; build the map again') from error
+        version = content.get('format_version') if isinstance(content, dict) else None
+        if version != FORMAT_VERSION:
+            raise MapError(
+                f'{path} has format version {version!r}, this program reads {FORMAT_VERSION}: '
+                'build the map again, or use the program that built it'
+            )
+        return cls._checked(content, path)
+
+    @classmethod
+    def _checked(cls, content: dict[str, Any], path: Path) -> Manifest:
+        try:
+            texts = [str(content[key]) for key in ('map_id', 'created', 'source')]
+            return cls(
+                *texts,
+                frame_id=str(content['frame_id']),
+                units=str(content['units']),
+                num_images=int(content['num_images']),
+                config=make_config(MapConfig, content['config']),
+                checksums={str(key): str(value) for key, value in content['checksums'].items()},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+            raise MapError(f'{path} is damaged ({error!r}): build the map again') from error
+
+
+class Checksums:
+    """SHA-256 of a map's content, image by image, whatever file it lies in."""
+
+    def __init__(self) -> None:
+        self._hashes = {
+            kind: hashlib.sha256()
+            for kind in ('images', 'poses', 'keypoints', 'descriptors', 'global_descriptors')
+        }
+
+    def add(self, kind: str, content: bytes | NDArray[Any]) -> None:
+        """Add bytes, or an array's, to one kind of content."""
+        if not isinstance(content, bytes):
+            content = np.ascontiguousarray(content).tobytes()
+        self._hashes[kind].update(content)
+
+    def add_entry(self, entry: ImageEntry, camera: object) -> None:
+        """Add a line of the image list and its camera."""
+        self.add('images', f'{_line(entry)}|{camera}\n'.encode())
+
+    def digests(self) -> dict[str, str]:
+        """Return all, as hexadecimal text."""
+        return {kind: value.hexdigest() for kind, value in self._hashes.items()}
+
+
+def map_id(digests: Mapping[str, str]) -> str:
+    """Give a short name that only this content has."""
+    return hashlib.sha256(''.join(sorted(digests.values())).encode()).hexdigest()[:12]
+
+
+def current_generation(path: Path) -> Generation:
+    """Find the state that `path`, a map, shows now.
+
+    Raises:
+        MapError: no such folder, no map, or a link that leads out of it.
+    """
+    if not path.is_dir():
+        raise MapError(f'map {path} does not exist: make one with `relloc map build`')
+    folder = (path / CURRENT).resolve()
+    if not (path / CURRENT).is_symlink() or not folder.is_dir():
+        raise MapError(
+            f'{path} is not a map (no `{CURRENT}` link): build one with `relloc map build`'
+        )
+    if folder.parent != (path / GENERATIONS).resolve():
+        raise MapError(f'{path}/{CURRENT} leads out of the map to {folder}: build the map again')
+    return Generation(folder)
+
+
+def write_image_list(path: Path, entries: Sequence[ImageEntry]) -> None:
+    """Write images.txt."""
+    path.write_text(''.join(f'{_line(entry)}\n' for entry in entries), 'utf-8')
+
+
+def read_image_list(path: Path) -> list[ImageEntry]:
+    """Read images.txt.
+
+    Raises:
+        MapError: missing or damaged.
+    """
+    try:
+        lines = path.read_text('utf-8').split('\n')[:-1]
+        entries = []
+        for line in lines:
+            image_id, camera_id, stamp_ns, name = line.split(' ', 3)
+            entries.append(ImageEntry(int(image_id), int(camera_id), int(stamp_ns), name))
+    except (OSError, ValueError) as error:
+        raise MapError(f'{path} is damaged ({error}): build the map again') from error
+    return entries
+
+
+def _line(entry: ImageEntry) -> str:
+    return f'{entry.image_id} {entry.camera_id} {entry.stamp_ns} {entry.name}'

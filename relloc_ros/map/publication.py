@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Make a map, or a new state of one, appear under its name in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+import fcntl
+import os
+from pathlib import Path
+import secrets
+import shutil
+
+from relloc_ros.errors import MapError
+from relloc_ros.map.format import CURRENT, GENERATIONS, VISIBLE, Generation, current_generation
+
+__all__ = ['new_generation']
+
+LOCK = 'lock'
+
+
+@contextmanager
+def new_generation(output: Path, *, overwrite: bool) -> Iterator[Generation]:
+    """Give an empty folder to fill; it becomes the map `output` when the block ends well.
+
+    The folder lies hidden beside `output`. A fresh map gets its name by one rename; in an
+    existing one the `current` link is replaced by rename. If the block raises, or the process
+    dies, nothing has changed under `output`.
+
+    Raises:
+        MapError: `output` exists and must not be replaced, is no map, or cannot be written.
+    """
+    exists = os.path.lexists(output)
+    if exists and not overwrite:
+        raise MapError(f'{output} exists: choose another output, or replace it with --overwrite')
+    if exists:
+        current_generation(output)  # refuses to overwrite what is not a map
+    try:
+        output = output.absolute()
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with _building_folder(output) as folder:
+            number = _next_number(output) if exists else 1
+            generation = Generation(folder / GENERATIONS / f'{number:06d}')
+            generation.folder.mkdir(parents=True)
+            yield generation
+            _sync_tree(generation.folder)
+            if exists:
+                _switch(output, generation)
+            else:
+                _publish(output, folder, generation)
+    except OSError as error:
+        raise MapError(f'cannot write map {output}: {error}') from error
+
+
+def _publish(output: Path, folder: Path, generation: Generation) -> None:
+    _link(folder, generation)
+    _sync(folder)
+    (folder / LOCK).unlink()
+    folder.rename(output)
+    _sync(output.parent)
+
+
+def _switch(output: Path, generation: Generation) -> None:
+    target = output / GENERATIONS / generation.folder.name
+    generation.folder.rename(target)
+    _sync(target.parent)
+    _link(output, Generation(target))
+    _sync(output)
+    for other in target.parent.iterdir():
+        if other != target:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _link(folder: Path, generation: Generation) -> None:
+    links = {name: f'{CURRENT}/{name}' for name in VISIBLE}
+    links[CURRENT] = f'{GENERATIONS}/{generation.folder.name}'
+    for name, target in links.items():
+        temporary = folder / f'.{name}-{secrets.token_hex(4)}'
+        temporary.symlink_to(target)
+        temporary.replace(folder / name)
+
+
+def _next_number(output: Path) -> int:
+    names = [folder.name for folder in (output / GENERATIONS).iterdir()]
+    return 1 + max((int(name) for name in names if name.isdecimal()), default=0)
+
+
+@contextmanager
+def _building_folder(output: Path) -> Iterator[Path]:
+    """Make a hidden folder beside `output`, and remove those that dead processes left."""
+    prefix = f'.{output.name}.building-'
+    for folder in output.parent.iterdir():
+        if folder.name.startswith(prefix):
+            _remove_if_dead(folder)
+    folder = output.parent / f'{prefix}{secrets.token_hex(4)}'
+    folder.mkdir()
+    try:
+        # The kernel drops the lock with the process, however it ends.
+        with (folder / LOCK).open('w') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_if_dead(folder: Path) -> None:
+    with suppress(OSError), (folder / LOCK).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in sorted(folder.rglob('*'), reverse=True):
+        _sync(path)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
