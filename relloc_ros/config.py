@@ -75,7 +75,7 @@ class EssentialConfig:
         'points.',
     )
     max_pairs: int = _setting(
-        5, 'Map images used for one query, after diversity and re-ranking.', ge=2, le=50
+        8, 'Map images used for one query, after diversity and re-ranking.', ge=2, le=50
     )
     min_image_distance: float = _setting(
         0.0,
@@ -89,11 +89,17 @@ class EssentialConfig:
         unit='map units',
         ge=0,
     )
+    min_agreeing_pairs: int = _setting(
+        3,
+        'Fewer map images whose essential matrix agrees with the pose than this: TOO_FEW_INLIERS.',
+        ge=2,
+        le=50,
+    )
     epipolar_threshold_px: float = _setting(
-        1.0, 'RANSAC threshold of the Sampson error of one pair.', unit='px', gt=0, le=50
+        0.5, 'RANSAC threshold of the Sampson error of one pair.', unit='px', gt=0, le=50
     )
     reprojection_threshold_px: float = _setting(
-        2.5, 'Threshold of triangulation and of the absolute pose.', unit='px', gt=0, le=50
+        3.0, 'Threshold of triangulation and of the absolute pose.', unit='px', gt=0, le=50
     )
     min_triangulation_angle_deg: float = _setting(
         1.0, 'Least angle between two rays of a triangulated point.', unit='deg', gt=0, le=45
@@ -114,6 +120,12 @@ class LocalizationConfig:
     localizer: str = _setting('essential', 'Name of the method in the LOCALIZERS table.')
     top_k: int = _setting(
         20, 'Map images retrieved by the global descriptor.', ge=1, le=1000
+    )
+    min_similarity: float = _setting(
+        0.0,
+        'Map images whose global descriptor is less similar (cosine) are not considered.',
+        ge=-1,
+        le=1,
     )
     max_keypoints: int = _setting(
         2000, 'Local features kept in a query image, strongest first.', ge=16, le=100000

@@ -1,0 +1,31 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Localization methods, found by name in the LOCALIZERS table."""
+
+from __future__ import annotations
+
+from relloc_ros.config import LocalizationConfig, nearest
+from relloc_ros.errors import ConfigError
+from relloc_ros.localizers.base import Localizer
+from relloc_ros.localizers.essential import EssentialLocalizer
+from relloc_ros.map.reference_map import ReferenceMap
+
+__all__ = ['LOCALIZERS', 'Localizer', 'create_localizer']
+
+LOCALIZERS: dict[str, type[Localizer]] = {
+    'essential': EssentialLocalizer,
+}
+
+
+def create_localizer(reference_map: ReferenceMap, config: LocalizationConfig) -> Localizer:
+    """Make the localizer the configuration names.
+
+    Raises:
+        ConfigError: no such localizer; names the nearest.
+        MapError: the map lacks what the method needs.
+    """
+    if config.localizer not in LOCALIZERS:
+        known = ', '.join(LOCALIZERS)
+        hint = nearest(config.localizer, list(LOCALIZERS))
+        raise ConfigError(f"unknown localizer '{config.localizer}'{hint}; known: {known}")
+    return LOCALIZERS[config.localizer](reference_map, config)

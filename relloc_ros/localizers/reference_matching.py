@@ -1,0 +1,171 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a query's features to matches with a few map images that see it from different places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relloc_ros.geometry import Array, RigidTransform
+from relloc_ros.map.feature_store import MapFeatures
+from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.vision.features import LocalFeatures
+from relloc_ros.vision.matching import match_mutual_ratio, unit_descriptors
+
+__all__ = ['MatchedImage', 'QueryFeatures', 'match_reference_images', 'select_diverse']
+
+RANKING_KEYPOINTS = 400
+"""The strongest query keypoints decide the order of the retrieved images; all are matched later."""
+MIN_DISTANCE_FRACTION = 0.1
+MAX_DISTANCE_FRACTION = 10.0
+"""Diversity limits a and b, derived: fractions of the median distance of the retrieved images.
+The spacing of neighbours is the wrong scale (millimetres in a video), and so is the extent of
+the whole map (a city): what counts is how far apart the candidates for this very place are."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryFeatures:
+    """Features of the query, ready for matching.
+
+    Attributes:
+        points2D: (N, 2) float64 pixels, distorted as in the image.
+        normalized: (N, 2) float64, undistorted.
+        descriptors: (N, 128) float32 of unit length.
+        focal_length: pixels.
+    """
+
+    points2D: Array
+    normalized: Array
+    descriptors: NDArray[np.float32]
+    focal_length: float
+
+    @classmethod
+    def of(
+        cls, features: LocalFeatures, normalized: Array, focal_length: float
+    ) -> QueryFeatures:
+        """Keep the keypoints that have a ray (distortion models end somewhere)."""
+        valid = np.isfinite(normalized).all(axis=1)
+        descriptors = unit_descriptors(features.descriptors[valid])
+        return cls(features.points2D[valid], normalized[valid], descriptors, focal_length)
+
+    def __len__(self) -> int:
+        """Return the number of keypoints."""
+        return len(self.points2D)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MatchedImage:
+    """A map image with its putative matches.
+
+    Attributes:
+        name: of the map image.
+        cam_from_map: its pose.
+        focal_length: of its camera, pixels.
+        features: its local features.
+        matches: (K, 2) indices (query keypoint, map keypoint).
+    """
+
+    name: str
+    cam_from_map: RigidTransform
+    focal_length: float
+    features: MapFeatures
+    matches: NDArray[np.intp]
+
+
+def match_reference_images(
+    reference_map: ReferenceMap,
+    query: QueryFeatures,
+    retrieved: NDArray[np.intp],
+    *,
+    ratio: float,
+    max_images: int,
+    distance_limits: tuple[float, float],
+) -> list[MatchedImage]:
+    """Match the query with the best and most diverse of the retrieved images.
+
+    Args:
+        reference_map: the map.
+        query: features of the query.
+        retrieved: (k,) indices of map images, most similar first.
+        ratio: of the ratio test.
+        max_images: map images to keep.
+        distance_limits: a and b in map units (Zhou et al., section III-A); 0 derives them.
+
+    Returns:
+        At most `max_images`, most matches first.
+    """
+    strongest = query.descriptors[:RANKING_KEYPOINTS]
+    counts = np.array(
+        [len(_match(reference_map, strongest, index, ratio)) for index in retrieved], dtype=int
+    )
+    ranked = retrieved[np.argsort(-counts, kind='stable')]
+    chosen = select_diverse(reference_map.centres[ranked], max_images, distance_limits)
+    matched = [
+        _matched_image(reference_map, query, int(index), ratio) for index in ranked[chosen]
+    ]
+    return sorted(matched, key=lambda image: -len(image.matches))
+
+
+def select_diverse(
+    centres: Array, max_images: int, distance_limits: tuple[float, float]
+) -> list[int]:
+    """Walk down a ranking and take what lies in [a, b] of every image already taken.
+
+    Places left over are filled from the top of what was passed over: a near-duplicate still
+    averages noise, it only adds no baseline.
+
+    Args:
+        centres: (N, 3) camera centres, best first.
+        max_images: images to take.
+        distance_limits: a and b in map units; 0 derives them from the centres.
+
+    Returns:
+        Positions in the ranking, in the order taken.
+    """
+    least, largest = _limits(centres, distance_limits)
+    taken: list[int] = []
+    for index, centre in enumerate(centres):
+        distances = np.linalg.norm(centres[taken] - centre, axis=1)
+        if len(taken) < max_images and ((distances >= least) & (distances <= largest)).all():
+            taken.append(index)
+    passed_over = [index for index in range(len(centres)) if index not in taken]
+    return taken + passed_over[: max_images - len(taken)]
+
+
+def _limits(centres: Array, distance_limits: tuple[float, float]) -> tuple[float, float]:
+    distances = np.linalg.norm(centres[:, None] - centres[None], axis=2)
+    pairs = distances[np.triu_indices(len(centres), 1)]
+    typical = float(np.median(pairs)) if len(pairs) else 0.0
+    least = distance_limits[0] or MIN_DISTANCE_FRACTION * typical
+    largest = distance_limits[1] or MAX_DISTANCE_FRACTION * typical
+    return least, largest
+
+
+def _match(
+    reference_map: ReferenceMap, descriptors: NDArray[np.float32], index: int, ratio: float
+) -> NDArray[np.intp]:
+    reference = unit_descriptors(reference_map.features(int(index)).descriptors)
+    return match_mutual_ratio(descriptors, reference, ratio)
+
+
+def _matched_image(
+    reference_map: ReferenceMap, query: QueryFeatures, index: int, ratio: float
+) -> MatchedImage:
+    return MatchedImage(
+        name=reference_map.image_names[index],
+        cam_from_map=reference_map.cam_from_map(index),
+        focal_length=reference_map.camera(index).mean_focal_length,
+        features=reference_map.features(index),
+        matches=_match(reference_map, query.descriptors, index, ratio),
+    )
+
+
+def count_matched_keypoints(matched: Sequence[MatchedImage]) -> int:
+    """Number of distinct query keypoints with a match."""
+    if not matched:
+        return 0
+    return len(np.unique(np.concatenate([image.matches[:, 0] for image in matched])))

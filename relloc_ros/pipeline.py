@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one path from image to pose, walked by the node, the CLI and the evaluation alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+import time
+from typing import Any
+import zlib
+
+import cv2
+
+from relloc_ros.camera import Camera
+from relloc_ros.config import LocalizationConfig
+from relloc_ros.errors import DataError
+from relloc_ros.gating import gate
+from relloc_ros.image_decoding import decode_image, stamp_of
+from relloc_ros.localizers import create_localizer
+from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.structures import Localization, QueryImage, Status
+
+__all__ = ['Relocalizer', 'frame_seed']
+
+
+def frame_seed(random_seed: int, stamp_ns: int) -> int:
+    """Seed of one frame: depends on its stamp, so that dropped frames change nothing."""
+    return zlib.crc32(f'{random_seed}:{stamp_ns}'.encode()) & 0x7FFFFFFF
+
+
+class Relocalizer:
+    """Localizes images in a map.
+
+    `process` is a pure function of image, camera, stamp and configuration: what was processed
+    before changes nothing. Consensus over time belongs above it.
+    """
+
+    def __init__(
+        self, reference_map: ReferenceMap, config: LocalizationConfig | None = None
+    ) -> None:
+        """Prepare the configured localizer.
+
+        Raises:
+            ConfigError: unknown localizer.
+            MapError: the map lacks what the localizer needs.
+        """
+        self.reference_map = reference_map
+        self.config = config or LocalizationConfig()
+        if self.config.num_threads:
+            cv2.setNumThreads(self.config.num_threads)
+        self._localizer = create_localizer(reference_map, self.config)
+
+    def process(self, query: QueryImage) -> Localization:
+        """Localize one image. Wall milliseconds of each stage come with the answer."""
+        start = time.perf_counter()
+        try:
+            _check_size(query)
+            seed = frame_seed(self.config.random_seed, query.stamp_ns)
+            result = gate(self._localizer.localize(query, seed), self.config)
+        except DataError as error:
+            result = self._error(query.stamp_ns, error)
+        return _timed(result, start, {})
+
+    def process_message(self, message: Any, camera: Camera, name: str = '') -> Localization:
+        """Decode an Image or CompressedImage message and localize it.
+
+        A message that cannot be decoded is `Status.ERROR` with the reason.
+        """
+        start = time.perf_counter()
+        try:
+            query = decode_image(message, camera, name)
+        except DataError as error:
+            return _timed(self._error(stamp_of(message), error), start, {})
+        decoding = {'decoding': 1e3 * (time.perf_counter() - start)}
+        return _timed(self.process(query), start, decoding)
+
+    def _error(self, stamp_ns: int, error: DataError) -> Localization:
+        return Localization(Status.ERROR, str(error), stamp_ns, self.config.localizer)
+
+
+def _check_size(query: QueryImage) -> None:
+    height, width = query.image.shape[:2]
+    if (width, height) != (query.camera.width, query.camera.height):
+        raise DataError(
+            f'image {query.name} is {width}x{height}, its camera {query.camera.width}x'
+            f'{query.camera.height}: calibrate for this size'
+        )
+
+
+def _timed(
+    localization: Localization, start: float, first_stages: Mapping[str, float]
+) -> Localization:
+    total = 1e3 * (time.perf_counter() - start)
+    stages = {**first_stages, **localization.timings_ms, 'total': total}
+    return replace(localization, timings_ms=stages)

@@ -1,0 +1,189 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Absolute pose from essential matrices to posed images (Zhou et al., ICRA 2020, section III).
+
+Two pairs give a hypothesis: the two of four rotations that agree best, and the centre where the
+two translation directions meet. All pairs of pairs are enumerated: there are few.
+Only the essential matrices are used, no matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relloc_ros.geometry import Array, RigidTransform, mean_rotation, rotation_angle
+from relloc_ros.vision.relative_pose import decompose_essential
+
+__all__ = ['PairsPose', 'estimate_pose_from_pairs']
+
+MIN_RAY_SPREAD = 1e-3
+"""Least eigenvalue of sum(I - d d^T): two rays less than about 2.5 degrees apart fix no point."""
+LOCAL_OPTIMIZATION_STEPS = 5
+PRIOR_ANGLE_STD = np.deg2rad(1.0)
+"""Angular error expected of a pair, worth `PRIOR_WEIGHT` observations in the variance."""
+PRIOR_WEIGHT = 4.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairsPose:
+    """A pose from pairs.
+
+    Attributes:
+        map_from_cam: the pose.
+        inliers: (P,) bool, pairs that agree with it.
+        covariance: (6, 6) as in `structures.PoseEstimate`, from the angular residuals.
+    """
+
+    map_from_cam: RigidTransform
+    inliers: NDArray[np.bool_]
+    covariance: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rays:
+    """What each pair says about the query, in the map.
+
+    centres (P, 3) of the map images; directions (P, 3) to the query, sign free;
+    rotations (P, 2, 3, 3), the candidates for map_from_cam.
+    """
+
+    centres: Array
+    directions: Array
+    rotations: Array
+
+
+def estimate_pose_from_pairs(
+    essentials: Sequence[Array], maps_from_ref: Sequence[RigidTransform], *, max_angle: float
+) -> PairsPose | None:
+    """Find the pose most pairs agree with.
+
+    Args:
+        essentials: P essential matrices (3, 3), ``x_query^T E x_map = 0``.
+        maps_from_ref: poses of the P map images.
+        max_angle: radians; a pair agrees if its direction and its nearer rotation lie within.
+
+    Returns:
+        None when no two pairs fix a position: fewer than two, or all centres on one line.
+    """
+    rays = _rays(essentials, maps_from_ref)
+    best: PairsPose | None = None
+    best_score = (0, -np.inf)
+    for first, second in combinations(range(len(essentials)), 2):
+        hypothesis = _hypothesis(rays, first, second)
+        if hypothesis is None:
+            continue
+        pose, inliers, cost = _optimize(rays, hypothesis, max_angle)
+        score = (int(inliers.sum()), -cost)
+        if score > best_score and score[0] >= 2:
+            best_score = score
+            best = PairsPose(pose, inliers, _covariance(rays, pose, inliers))
+    return best
+
+
+def _rays(essentials: Sequence[Array], maps_from_ref: Sequence[RigidTransform]) -> _Rays:
+    centres, directions, rotations = [], [], []
+    for essential, map_from_ref in zip(essentials, maps_from_ref, strict=True):
+        cams_from_ref, translation = decompose_essential(essential)
+        # The query's centre in the map image's frame is -R^T t, the same line for both rotations.
+        directions.append(map_from_ref.rotation @ cams_from_ref[0].T @ translation)
+        centres.append(map_from_ref.translation)
+        rotations.append(map_from_ref.rotation @ cams_from_ref.transpose(0, 2, 1))
+    return _Rays(np.array(centres), np.array(directions), np.array(rotations))
+
+
+def _hypothesis(rays: _Rays, first: int, second: int) -> RigidTransform | None:
+    centre = _meeting_point(rays, [first, second])
+    if centre is None:
+        return None
+    candidates = [
+        (rotation_angle(a @ b.T), a, b)
+        for a, b in product(rays.rotations[first], rays.rotations[second])
+    ]
+    _, a, b = min(candidates, key=lambda candidate: candidate[0])
+    return RigidTransform(mean_rotation(np.stack([a, b])), centre)
+
+
+def _meeting_point(
+    rays: _Rays, which: list[int] | NDArray[np.intp], weights: Array | None = None
+) -> Array | None:
+    """Point nearest to the rays; None when their directions do not fix one."""
+    directions = rays.directions[which]
+    projectors = np.eye(3) - directions[:, :, None] * directions[:, None, :]
+    if np.linalg.eigvalsh(projectors.sum(axis=0))[0] < MIN_RAY_SPREAD:
+        return None
+    if weights is not None:
+        projectors = projectors * weights[:, None, None]
+    right = np.einsum('pij,pj->i', projectors, rays.centres[which])
+    point: Array = np.linalg.solve(projectors.sum(axis=0), right)
+    return point
+
+
+def _angles(rays: _Rays, pose: RigidTransform) -> tuple[Array, Array, NDArray[np.intp]]:
+    """Angles of directions (P,) and nearer rotations (P,), and which rotation is nearer (P,)."""
+    offsets = pose.translation - rays.centres
+    distances = np.linalg.norm(offsets, axis=1)
+    cosines = np.abs(np.einsum('pi,pi->p', offsets, rays.directions)) / np.maximum(distances, 1e-12)
+    direction_angles = np.arccos(np.clip(cosines, 0.0, 1.0))
+    traces = np.einsum('ij,pkij->pk', pose.rotation, rays.rotations)
+    rotation_angles = np.arccos(np.clip((traces - 1.0) / 2.0, -1.0, 1.0))
+    nearer = rotation_angles.argmin(axis=1)
+    return direction_angles, rotation_angles[np.arange(len(nearer)), nearer], nearer
+
+
+def _optimize(
+    rays: _Rays, pose: RigidTransform, max_angle: float
+) -> tuple[RigidTransform, NDArray[np.bool_], float]:
+    """Re-estimate from the inliers while that helps; return pose, inliers and mean angle."""
+    inliers, cost, nearer = _support(rays, pose, max_angle)
+    for _ in range(LOCAL_OPTIMIZATION_STEPS):
+        which = np.flatnonzero(inliers)
+        if len(which) < 2:
+            break
+        # Angular errors weigh by the squared distance.
+        distances = np.linalg.norm(pose.translation - rays.centres[which], axis=1)
+        weights = 1.0 / np.maximum(distances, 1e-3 * distances.max() + 1e-12) ** 2
+        centre = _meeting_point(rays, which, weights)
+        if centre is None:
+            break
+        rotation = mean_rotation(rays.rotations[which, nearer[which]])
+        candidate = RigidTransform(rotation, centre)
+        support, candidate_cost, candidate_nearer = _support(rays, candidate, max_angle)
+        if (support.sum(), -candidate_cost) <= (inliers.sum(), -cost):
+            break
+        pose, inliers, cost, nearer = candidate, support, candidate_cost, candidate_nearer
+    return pose, inliers, cost
+
+
+def _support(
+    rays: _Rays, pose: RigidTransform, max_angle: float
+) -> tuple[NDArray[np.bool_], float, NDArray[np.intp]]:
+    directions, rotations, nearer = _angles(rays, pose)
+    inliers = (directions <= max_angle) & (rotations <= max_angle)
+    cost = float((directions + rotations)[inliers].mean()) if inliers.any() else np.inf
+    return inliers, cost, nearer
+
+
+def _covariance(rays: _Rays, pose: RigidTransform, inliers: NDArray[np.bool_]) -> Array:
+    directions, rotations, _ = _angles(rays, pose)
+    offsets = pose.translation - rays.centres[inliers]
+    distances = np.linalg.norm(offsets, axis=1)
+    unit = offsets / np.maximum(distances, 1e-12)[:, None]
+    projectors = np.eye(3) - unit[:, :, None] * unit[:, None, :]
+    nearest = np.maximum(distances, 1e-3 * distances.max() + 1e-12)
+    information = (projectors / nearest[:, None, None] ** 2).sum(axis=0)
+    count = int(inliers.sum())
+    covariance = np.zeros((6, 6))
+    covariance[:3, :3] = np.linalg.inv(information) * _variance(directions[inliers], 2 * count - 3)
+    covariance[3:, 3:] = np.eye(3) * _variance(rotations[inliers], 3 * count - 3) / count
+    return covariance
+
+
+def _variance(angles: Array, degrees_of_freedom: int) -> float:
+    """Variance of one angle, drawn towards the prior when there are few."""
+    squared = float((angles**2).sum()) + PRIOR_WEIGHT * PRIOR_ANGLE_STD**2
+    return squared / (max(degrees_of_freedom, 0) + PRIOR_WEIGHT)

@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Essential matrices of the query and one map image.
+
+Convention: ``x_query^T E x_map = 0`` for normalized points, ``E = [t]x R`` with
+``x_query ~ R x_map + t``. A pair estimator may give E alone, without matches: what follows needs
+nothing else, so that regressed matrices are as good as measured ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+import poselib
+
+from relloc_ros.geometry import Array, skew
+
+__all__ = [
+    'PAIR_ESTIMATORS',
+    'MatchedPoints',
+    'PairGeometry',
+    'decompose_essential',
+    'estimate_essential_5pt',
+    'has_baseline',
+    'sampson_errors',
+]
+
+MIN_MATCHES = 8
+"""Five points give an essential matrix, the others must be able to contradict it."""
+MAX_RANSAC_ITERATIONS = 1000
+MIN_RANSAC_ITERATIONS = 50
+MIN_BASELINE_FRACTION = 0.2
+"""A pair where more than 80 % of the inliers move as under pure rotation has no baseline."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MatchedPoints:
+    """Putative matches of the query with one map image, normalized and undistorted.
+
+    Attributes:
+        query: (N, 2) float64.
+        reference: (N, 2) float64, in the map image.
+        query_focal_length: pixels.
+        reference_focal_length: pixels.
+    """
+
+    query: Array
+    reference: Array
+    query_focal_length: float
+    reference_focal_length: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairGeometry:
+    """Relative geometry of the query and one map image.
+
+    Attributes:
+        essential: (3, 3), scale and sign free.
+        inliers: (N,) bool over the matches it was estimated from; None when it was regressed.
+        has_baseline: False when the images differ by a rotation only: the translation direction
+            then means nothing.
+    """
+
+    essential: Array
+    inliers: NDArray[np.bool_] | None = None
+    has_baseline: bool = True
+
+
+def estimate_essential_5pt(
+    matches: MatchedPoints, *, threshold_px: float, seed: int
+) -> PairGeometry | None:
+    """5-point LO-RANSAC (PoseLib); None with fewer than `MIN_MATCHES` matches or inliers."""
+    if len(matches.query) < MIN_MATCHES:
+        return None
+    query_camera = _pinhole(matches.query_focal_length)
+    reference_camera = _pinhole(matches.reference_focal_length)
+    ransac = {
+        'max_epipolar_error': threshold_px,
+        'max_iterations': MAX_RANSAC_ITERATIONS,
+        'min_iterations': MIN_RANSAC_ITERATIONS,
+        'seed': seed,
+    }
+    pose, info = poselib.estimate_relative_pose(
+        matches.reference * matches.reference_focal_length,
+        matches.query * matches.query_focal_length,
+        reference_camera,
+        query_camera,
+        ransac,
+    )
+    inliers = np.array(info['inliers'], dtype=bool)
+    if inliers.sum() < MIN_MATCHES:
+        return None
+    rotation = np.array(pose.R)
+    essential = skew(np.array(pose.t)) @ rotation
+    return PairGeometry(essential, inliers, has_baseline(matches, inliers, rotation, threshold_px))
+
+
+PAIR_ESTIMATORS = {'sift_5pt': estimate_essential_5pt}
+"""Pair estimators by the name used in the configuration."""
+
+
+def has_baseline(
+    matches: MatchedPoints, inliers: NDArray[np.bool_], rotation: Array, threshold_px: float
+) -> bool:
+    """Tell whether the inliers show parallax beyond a rotation.
+
+    The rotation of a 5-point solution is unsteady without a baseline, so the rotation that aligns
+    the rays best (Kabsch) is tried beside it.
+    """
+    query = _unit_rays(matches.query[inliers])
+    reference = _unit_rays(matches.reference[inliers])
+    u, _, vt = np.linalg.svd(query.T @ reference)
+    aligned = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    # The epipolar threshold bounds one coordinate, a rotation must explain two.
+    limit = 2.0 * threshold_px / matches.query_focal_length
+    fractions = [
+        np.mean(np.linalg.norm(reference @ candidate.T - query, axis=1) > limit)
+        for candidate in (rotation, aligned)
+    ]
+    return bool(min(fractions) > MIN_BASELINE_FRACTION)
+
+
+def decompose_essential(essential: Array) -> tuple[Array, Array]:
+    """Return both rotations (2, 3, 3) and the unit translation (3,), whose sign is free.
+
+    The rotations differ by 180 degrees about the baseline (Hartley and Zisserman, 9.6.2).
+    """
+    u, _, vt = np.linalg.svd(essential)
+    w = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    rotations = np.stack([u @ w @ vt, u @ w.T @ vt])
+    rotations *= np.sign(np.linalg.det(rotations))[:, None, None]
+    return rotations, u[:, 2]
+
+
+def sampson_errors(essential: Array, matches: MatchedPoints) -> Array:
+    """Signed Sampson errors (N,) in query pixels."""
+    query = np.column_stack([matches.query, np.ones(len(matches.query))])
+    reference = np.column_stack([matches.reference, np.ones(len(matches.reference))])
+    query_lines = reference @ essential.T
+    reference_lines = query @ essential
+    # Gradient per pixel of each image, so that both cameras' focal lengths count.
+    gradient = (query_lines[:, :2] ** 2).sum(axis=1) / matches.query_focal_length**2
+    gradient += (reference_lines[:, :2] ** 2).sum(axis=1) / matches.reference_focal_length**2
+    errors: Array = np.einsum('ni,ni->n', query, query_lines) / np.sqrt(
+        np.maximum(gradient, 1e-300)
+    )
+    return errors
+
+
+def _pinhole(focal_length: float) -> dict[str, object]:
+    # PoseLib ignores camera models it does not know without a word: points come undistorted.
+    params = [focal_length, focal_length, 0.0, 0.0]
+    return {'model': 'PINHOLE', 'width': 0, 'height': 0, 'params': params}
+
+
+def _unit_rays(points2D: Array) -> Array:
+    rays = np.column_stack([points2D, np.ones(len(points2D))])
+    return rays / np.linalg.norm(rays, axis=1, keepdims=True)
