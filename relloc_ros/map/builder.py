@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 import sqlite3
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ Progress = Callable[[int, int, str], None]
 """Called with the number done, the number in all and the name of the stage."""
 
 MAX_TRAINING_IMAGES = 1000
+PASSES = 2
+"""DenseVlad.train goes through its images this often."""
 WORKERS = 2
 
 
@@ -160,20 +163,22 @@ def _make_vocabulary(
     return DenseVlad.train(_TrainingImages(posed[::step], report), config)
 
 
-class _TrainingImages:
-    """Image files, read one at a time, as often as they are gone through."""
+class _TrainingImages(Sequence[NDArray[np.uint8]]):
+    """Image files, read one at a time, as often as they are asked for."""
 
     def __init__(self, posed: Sequence[PosedImage], report: Progress) -> None:
         self._posed = posed
         self._report = report
-        self._passes = 0
+        self._num_read = 0
 
-    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        self._passes += 1
-        stage = f'vocabulary, pass {self._passes}'
-        for done, image in enumerate(self._posed, start=1):
-            yield read_image(image)
-            self._report(done, len(self._posed), stage)
+    def __len__(self) -> int:
+        return len(self._posed)
+
+    def __getitem__(self, index: Any) -> Any:
+        image = read_image(self._posed[index])
+        self._num_read += 1
+        self._report(self._num_read, PASSES * len(self), 'vocabulary')
+        return image
 
 
 def _write_features(

@@ -35,9 +35,9 @@ def new_generation(output: Path, *, overwrite: bool) -> Iterator[Generation]:
     if exists and not overwrite:
         raise MapError(f'{output} exists: choose another output, or replace it with --overwrite')
     if exists:
-        current_generation(output)  # refuses to overwrite what is not a map
+        _check_is_map(output)
     try:
-        output = output.absolute()
+        output = output.resolve()
         output.parent.mkdir(parents=True, exist_ok=True)
         with _building_folder(output) as folder:
             number = _next_number(output) if exists else 1
@@ -53,12 +53,21 @@ def new_generation(output: Path, *, overwrite: bool) -> Iterator[Generation]:
         raise MapError(f'cannot write map {output}: {error}') from error
 
 
+def _check_is_map(output: Path) -> None:
+    try:
+        current_generation(output)
+    except MapError as error:
+        raise MapError(
+            f'{output} is not a map, so it is not overwritten: choose another output'
+        ) from error
+
+
 def _publish(output: Path, folder: Path, generation: Generation) -> None:
     _link(folder, generation)
     _sync(folder)
-    (folder / LOCK).unlink()
     folder.rename(output)
     _sync(output.parent)
+    (output / LOCK).unlink()
 
 
 def _switch(output: Path, generation: Generation) -> None:
@@ -76,7 +85,8 @@ def _link(folder: Path, generation: Generation) -> None:
     links = {name: f'{CURRENT}/{name}' for name in VISIBLE}
     links[CURRENT] = f'{GENERATIONS}/{generation.folder.name}'
     for name, target in links.items():
-        temporary = folder / f'.{name}-{secrets.token_hex(4)}'
+        temporary = folder / f'.{name}.new'
+        temporary.unlink(missing_ok=True)
         temporary.symlink_to(target)
         temporary.replace(folder / name)
 
@@ -96,16 +106,18 @@ def _building_folder(output: Path) -> Iterator[Path]:
     folder = output.parent / f'{prefix}{secrets.token_hex(4)}'
     folder.mkdir()
     try:
-        # The kernel drops the lock with the process, however it ends.
-        with (folder / LOCK).open('w') as lock:
+        with (folder / f'{LOCK}.new').open('w') as lock:
+            # The kernel drops the lock with the process, however it ends. The file gets its name
+            # when it is locked: without that, another build could take this one for dead.
             fcntl.flock(lock, fcntl.LOCK_EX)
+            (folder / f'{LOCK}.new').rename(folder / LOCK)
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_if_dead(folder: Path) -> None:
-    with suppress(OSError), (folder / LOCK).open() as lock:
+    with suppress(OSError), (folder / LOCK).open('r+') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from relloc_ros.camera import Camera
 from relloc_ros.config import MapConfig
@@ -25,6 +25,8 @@ __all__ = ['MapFeatures', 'ReferenceMap']
 
 FloatArray = NDArray[np.float32]
 IndexArray = NDArray[np.int64]
+
+MAX_QUATERNION_ERROR = 1e-6
 
 
 class ReferenceMap:
@@ -71,7 +73,7 @@ class ReferenceMap:
         missing = {entry.camera_id for entry in entries} - self.cameras.keys()
         if missing:
             raise MapError(f'map {path}: cameras {sorted(missing)} are missing; build it again')
-        self.centres: Array = _centres(poses)
+        self.centres: Array = _centres(poses, path)
 
     @classmethod
     def open(cls, path: Path | str, descriptor_cache_mb: int = 128) -> ReferenceMap:
@@ -200,18 +202,23 @@ class ExactIndex:
 
 
 def _make_index(descriptors: FloatArray) -> GlobalIndex:
-    if importlib.util.find_spec('faiss') is None:
+    try:
+        import faiss
+    except ImportError:
         return ExactIndex(descriptors)
-    import faiss  # optional
-
     index: Any = faiss.IndexFlatIP(descriptors.shape[1])
     index.add(np.ascontiguousarray(descriptors))
     return index  # type: ignore[no-any-return]
 
 
-def _centres(poses: Array) -> Array:
-    transforms = (RigidTransform.from_quat_wxyz(pose[:4], pose[4:]) for pose in poses)
-    return np.array([transform.inverse().translation for transform in transforms])
+def _centres(poses: Array, path: Path) -> Array:
+    lengths = np.linalg.norm(poses[:, :4], axis=1)
+    usable = np.isfinite(poses).all(axis=1) & (np.abs(lengths - 1.0) < MAX_QUATERNION_ERROR)
+    if not usable.all():
+        raise MapError(f'map {path}: pose {np.argmin(usable)} is no pose; build it again')
+    rotations = Rotation.from_quat(poses[:, [1, 2, 3, 0]])
+    # A copy: scipy refuses read-only memory.
+    return -rotations.apply(poses[:, 4:].copy(), inverse=True)
 
 
 def _check_names(path: Path, entries: list[ImageEntry], store: FeatureStore) -> None:

@@ -8,7 +8,7 @@ VLAD with intra-normalization and signed square root, PCA whitening.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 import zipfile
@@ -35,11 +35,11 @@ PATCH_DIMENSION = CELLS * CELLS * ORIENTATIONS
 
 WEAKEST_DROPPED = 0.05
 """Share of the patches with the least gradient that carry only noise."""
-MIN_PATCH_ENERGY = 1e-3
-"""Mean gradient, in grey levels, below which a patch has no texture at all."""
+MIN_PATCH_ENERGY = 1.0
+"""Sum of gradients, in grey levels, below which a patch has no texture at all."""
 
 TRAINING_PATCHES = 50_000
-TRAINING_PATCHES_PER_IMAGE = 500
+"""Patches the vocabulary is learned from, the same number from each image."""
 KMEANS_ITERATIONS = 20
 MIN_DEVIATION = 1e-4
 """Directions in which the training images vary less are rounding errors."""
@@ -70,11 +70,11 @@ class DenseVlad:
         return len(self.projection)
 
     @classmethod
-    def train(cls, images: Iterable[NDArray[np.uint8]], config: MapConfig) -> DenseVlad:
+    def train(cls, images: Sequence[NDArray[np.uint8]], config: MapConfig) -> DenseVlad:
         """Learn vocabulary and whitening.
 
         Args:
-            images: grey or BGR uint8; gone through twice, so not a generator.
+            images: grey or BGR uint8; gone through twice, so a sequence may read them lazily.
             config: number of visual words, dimension, seed.
 
         Raises:
@@ -110,9 +110,10 @@ class DenseVlad:
             DataError: missing or damaged file, or arrays that do not fit together.
         """
         try:
+            _check_size(path)
             with np.load(path, allow_pickle=False) as file:
                 arrays = [file[name] for name in ('centres', 'mean', 'projection')]
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, KeyError, ValueError, MemoryError, zipfile.BadZipFile) as error:
             raise DataError(f'cannot read vocabulary {path}: {error}') from error
         centres, mean, projection = (np.asarray(array, dtype=np.float32) for array in arrays)
         length = centres.size
@@ -128,6 +129,13 @@ class DenseVlad:
         return cls(centres, mean, projection)
 
 
+def _check_size(path: Path) -> None:
+    # Stored as is: a file that unpacks to more than its size is none of ours.
+    with zipfile.ZipFile(path) as file:
+        if sum(member.file_size for member in file.infolist()) > path.stat().st_size:
+            raise ValueError('it is compressed or damaged')
+
+
 def extract_dense_rootsift(image: NDArray[np.uint8]) -> FloatArray:
     """Describe all patches of a grid by RootSIFT.
 
@@ -141,8 +149,7 @@ def extract_dense_rootsift(image: NDArray[np.uint8]) -> FloatArray:
     windows = np.lib.stride_tricks.sliding_window_view(cells, (CELLS, CELLS), axis=(0, 1))
     patches = windows.transpose(0, 1, 3, 4, 2).reshape(-1, PATCH_DIMENSION)
     energy = patches.sum(axis=1)
-    floor = max(np.quantile(energy, WEAKEST_DROPPED), MIN_PATCH_ENERGY * (CELLS * CELL_PX) ** 2)
-    keep = energy > floor
+    keep = energy >= max(np.quantile(energy, WEAKEST_DROPPED), MIN_PATCH_ENERGY)
     return np.sqrt(patches[keep] / energy[keep, np.newaxis])
 
 
@@ -188,18 +195,17 @@ def _vlad(patches: FloatArray, centres: FloatArray) -> FloatArray:
     return _normalize_rows(vector[np.newaxis])[0]
 
 
-def _train_vocabulary(images: Iterable[NDArray[np.uint8]], config: MapConfig) -> FloatArray:
+def _train_vocabulary(images: Sequence[NDArray[np.uint8]], config: MapConfig) -> FloatArray:
     rng = np.random.default_rng(config.random_seed)
-    samples = []
+    share = max(1, TRAINING_PATCHES // max(1, len(images)))
+    samples = [np.empty((0, PATCH_DIMENSION), dtype=np.float32)]
     for image in images:
         patches = extract_dense_rootsift(image)
-        count = min(len(patches), TRAINING_PATCHES_PER_IMAGE)
-        samples.append(patches[np.sort(rng.choice(len(patches), count, replace=False))])
-    patches = np.concatenate(samples) if samples else np.empty((0, PATCH_DIMENSION))
+        count = min(len(patches), share)
+        samples.append(patches[rng.choice(len(patches), count, replace=False)])
+    patches = np.concatenate(samples)
     if len(patches) == 0:
         raise DataError('no image has texture: a vocabulary cannot be learned')
-    if len(patches) > TRAINING_PATCHES:
-        patches = patches[rng.choice(len(patches), TRAINING_PATCHES, replace=False)]
     words = min(config.vlad_clusters, len(patches))
     centres, _ = kmeans2(patches, words, iter=KMEANS_ITERATIONS, minit='points', seed=rng)
     return np.asarray(centres, dtype=np.float32)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+import logging
 from pathlib import Path
 import struct
 from typing import Any
@@ -23,6 +24,9 @@ from relloc_ros.geometry import RigidTransform
 
 __all__ = ['ModelImage', 'find_model', 'read_model']
 
+logger = logging.getLogger(__name__)
+
+COUNT_BYTES = struct.calcsize('<Q')
 POINT2D_BYTES = struct.calcsize('<ddQ')
 
 
@@ -58,7 +62,10 @@ def read_model(folder: Path) -> list[ModelImage]:
     Raises:
         DataError: damaged files, an unknown camera model, the same name twice, no images.
     """
-    images = _read_binary(folder) if _is_model(folder, '.bin') else _read_text(folder)
+    is_binary = _is_model(folder, '.bin')
+    images = _read_binary(folder) if is_binary else _read_text(folder)
+    if _has_points(folder, is_binary):
+        logger.info('%s: its 3D points are left out, their tracks need its own keypoints', folder)
     if not images:
         raise DataError(f'model {folder} has no images with a pose')
     names = [image.name for image in images]
@@ -70,6 +77,15 @@ def read_model(folder: Path) -> list[ModelImage]:
 
 def _is_model(folder: Path, suffix: str) -> bool:
     return all((folder / f'{stem}{suffix}').is_file() for stem in ('cameras', 'images'))
+
+
+def _has_points(folder: Path, is_binary: bool) -> bool:
+    path = folder / f'points3D.{"bin" if is_binary else "txt"}'
+    if not path.is_file():
+        return False
+    if is_binary:
+        return path.stat().st_size > COUNT_BYTES
+    return any(line.strip() and not line.startswith('#') for line in _lines(path))
 
 
 def _read_binary(folder: Path) -> list[ModelImage]:
