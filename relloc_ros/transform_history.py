@@ -17,7 +17,7 @@ NS_PER_S = 1_000_000_000
 VALUES_PER_TRANSFORM = 7
 
 
-class TransformErrorKind(str, Enum):
+class TransformErrorKind(Enum):
     """Why a transform cannot be given."""
 
     UNKNOWN_FRAME = 'unknown frame'

@@ -1,0 +1,226 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Image messages to pixels: the one decoder of node and bag reader.
+
+Takes sensor_msgs/Image and sensor_msgs/CompressedImage of rclpy and of the rosbags library alike.
+Row padding (`step`) and byte order are honoured. Images of 16 bits are scaled by 255/65535, as
+cv_bridge does; an alpha channel is dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import difflib
+import sys
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from relloc_ros.camera import Camera
+from relloc_ros.camera_info import camera_from_camera_info
+from relloc_ros.errors import DataError
+from relloc_ros.frames import stamp_to_ns
+from relloc_ros.structures import QueryImage
+
+__all__ = ['camera_from_camera_info', 'decode_image', 'is_compressed']
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+SCALE_16_TO_8_BIT = 255.0 / 65535.0
+MIN_BAYER_SIZE = 3
+"""Smaller images come out of OpenCV's interpolation all black."""
+
+JPEG_MAGIC = b'\xff\xd8\xff'
+PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoding:
+    bits: int
+    channels: int
+    to_bgr: int | None = None
+    """OpenCV's conversion code; None leaves grey grey and BGR BGR."""
+
+
+_ENCODINGS = {
+    'mono8': _Encoding(8, 1),
+    'mono16': _Encoding(16, 1),
+    '8UC1': _Encoding(8, 1),
+    '16UC1': _Encoding(16, 1),
+    'bgr8': _Encoding(8, 3),
+    'bgr16': _Encoding(16, 3),
+    '8UC3': _Encoding(8, 3),
+    '16UC3': _Encoding(16, 3),
+    'rgb8': _Encoding(8, 3, cv2.COLOR_RGB2BGR),
+    'rgb16': _Encoding(16, 3, cv2.COLOR_RGB2BGR),
+    'bgra8': _Encoding(8, 4, cv2.COLOR_BGRA2BGR),
+    'bgra16': _Encoding(16, 4, cv2.COLOR_BGRA2BGR),
+    '8UC4': _Encoding(8, 4, cv2.COLOR_BGRA2BGR),
+    'rgba8': _Encoding(8, 4, cv2.COLOR_RGBA2BGR),
+    'rgba16': _Encoding(16, 4, cv2.COLOR_RGBA2BGR),
+    # ROS names a pattern by its first two pixels, OpenCV by the second and third of row two.
+    'bayer_rggb8': _Encoding(8, 1, cv2.COLOR_BayerBG2BGR),
+    'bayer_bggr8': _Encoding(8, 1, cv2.COLOR_BayerRG2BGR),
+    'bayer_gbrg8': _Encoding(8, 1, cv2.COLOR_BayerGR2BGR),
+    'bayer_grbg8': _Encoding(8, 1, cv2.COLOR_BayerGB2BGR),
+    'bayer_rggb16': _Encoding(16, 1, cv2.COLOR_BayerBG2BGR),
+    'bayer_bggr16': _Encoding(16, 1, cv2.COLOR_BayerRG2BGR),
+    'bayer_gbrg16': _Encoding(16, 1, cv2.COLOR_BayerGR2BGR),
+    'bayer_grbg16': _Encoding(16, 1, cv2.COLOR_BayerGB2BGR),
+    'yuv422': _Encoding(8, 2, cv2.COLOR_YUV2BGR_UYVY),
+    'uyvy': _Encoding(8, 2, cv2.COLOR_YUV2BGR_UYVY),
+    'yuv422_yuy2': _Encoding(8, 2, cv2.COLOR_YUV2BGR_YUY2),
+    'yuyv': _Encoding(8, 2, cv2.COLOR_YUV2BGR_YUY2),
+}
+
+
+def decode_image(msg: Any, camera: Camera, name: str = '') -> QueryImage:
+    """Decode an image message.
+
+    Args:
+        msg: sensor_msgs/Image or sensor_msgs/CompressedImage.
+        camera: of the same size as the image.
+        name: topic or file, for messages to people.
+
+    Raises:
+        DataError: the message is damaged, its encoding unknown, or its size not the camera's.
+    """
+    label = f'image of {name}' if name else 'image'
+    try:
+        pixels = _decompress(msg, camera) if is_compressed(msg) else _decode_raw(msg, camera)
+    except DataError as error:
+        raise DataError(f'{label}: {error}') from error
+    except cv2.error as error:
+        raise DataError(f'{label} cannot be decoded: {error}') from error
+    return QueryImage(
+        image=_to_8_bit(pixels),
+        camera=camera,
+        stamp_ns=stamp_to_ns(msg.header.stamp),
+        frame_id=msg.header.frame_id.lstrip('/'),
+        name=name,
+    )
+
+
+def is_compressed(msg: Any) -> bool:
+    """Tell a sensor_msgs/CompressedImage from a sensor_msgs/Image."""
+    return hasattr(msg, 'format')
+
+
+def _decode_raw(msg: Any, camera: Camera) -> Pixels:
+    encoding = _find_encoding(msg.encoding)
+    height, width, step = int(msg.height), int(msg.width), int(msg.step)
+    _check_size(width, height, camera)
+    row_bytes = width * encoding.channels * encoding.bits // 8
+    if step < row_bytes:
+        raise DataError(
+            f'step {step} is less than the {row_bytes} bytes of {width} pixels {msg.encoding}: '
+            'the driver fills the message wrongly'
+        )
+    data = np.frombuffer(msg.data, dtype=np.uint8) if len(msg.data) else np.empty(0, np.uint8)
+    if data.size < step * height:
+        raise DataError(
+            f'{data.size} bytes of data are fewer than step {step} x height {height}: '
+            'the message is truncated'
+        )
+    rows = data[: step * height].reshape(height, step)[:, :row_bytes]
+    pixels: Pixels = np.ascontiguousarray(rows)
+    if encoding.bits == 16:
+        pixels = pixels.view(np.uint16)
+        if bool(msg.is_bigendian) != (sys.byteorder == 'big'):
+            pixels = pixels.byteswap()
+    if encoding.channels > 1:
+        pixels = pixels.reshape(height, width, encoding.channels)
+    return _to_bgr(pixels, encoding)
+
+
+def _to_bgr(pixels: Pixels, encoding: _Encoding) -> Pixels:
+    if encoding.to_bgr is None:
+        return pixels
+    height, width = pixels.shape[:2]
+    if encoding.channels == 1 and min(height, width) < MIN_BAYER_SIZE:
+        raise DataError(f'a Bayer image of {width}x{height} pixels is too small to interpolate')
+    if encoding.channels == 2 and width % 2:
+        raise DataError(f'a YUV 4:2:2 image needs an even width, this one is {width} pixels wide')
+    return _pixels(cv2.cvtColor(pixels, encoding.to_bgr))
+
+
+def _find_encoding(name: str) -> _Encoding:
+    if name in _ENCODINGS:
+        return _ENCODINGS[name]
+    if name in ('32FC1', '64FC1') or 'depth' in name.lower():
+        raise DataError(
+            f'encoding {name!r} holds depth: use the topic of the colour or grey image'
+        )
+    near = difflib.get_close_matches(name, _ENCODINGS, 1, 0.5)
+    hint = f'the nearest known is {near[0]!r}' if near else f'known: {", ".join(_ENCODINGS)}'
+    raise DataError(f'encoding {name!r} is unknown; {hint}')
+
+
+def _decompress(msg: Any, camera: Camera) -> Pixels:
+    data = bytes(msg.data)
+    if data.startswith(JPEG_MAGIC):
+        size = _jpeg_size(data)
+    elif data.startswith(PNG_MAGIC):
+        size = int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
+    else:
+        raise DataError(
+            f'compressed image of format {msg.format!r} ({len(data)} bytes) is neither JPEG nor '
+            'PNG: set the publisher to one of these'
+        )
+    if size is not None:
+        # Before decoding: a wrong header could ask for gigabytes.
+        _check_size(*size, camera)
+    # As stored: calibration knows nothing of EXIF orientation.
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded is None:
+        raise DataError(
+            f'compressed image of format {msg.format!r} ({len(data)} bytes) cannot be decoded: '
+            'truncated or damaged'
+        )
+    pixels = _pixels(decoded)
+    height, width = pixels.shape[:2]
+    _check_size(width, height, camera)
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        return _pixels(cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR))
+    return pixels
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height in the first frame header of a JPEG file."""
+    start = len(JPEG_MAGIC) - 1
+    while start + 9 <= len(data) and data[start] == 0xFF:
+        marker = data[start + 1]
+        if marker == 0xFF:
+            start += 1
+            continue
+        # C4, C8 and CC lie among the frame headers and are none.
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height = int.from_bytes(data[start + 5 : start + 7], 'big')
+            return int.from_bytes(data[start + 7 : start + 9], 'big'), height
+        start += 2 + int.from_bytes(data[start + 2 : start + 4], 'big')
+    return None
+
+
+def _check_size(width: int, height: int, camera: Camera) -> None:
+    if width <= 0 or height <= 0:
+        raise DataError(f'size {width}x{height} has no pixels: the driver sends empty images')
+    if (width, height) != (camera.width, camera.height):
+        raise DataError(
+            f'size {width}x{height} differs from the camera, {camera.width}x{camera.height}: '
+            'use the camera_info that belongs to this image (binning and region of interest count)'
+        )
+
+
+def _pixels(image: Any) -> Pixels:
+    if image.dtype not in (np.uint8, np.uint16):
+        raise DataError(f'pixels of type {image.dtype} are not supported: send 8 or 16 bits')
+    pixels: Pixels = np.asarray(image)
+    return pixels
+
+
+def _to_8_bit(pixels: Pixels) -> NDArray[np.uint8]:
+    if pixels.dtype == np.uint16:
+        return np.asarray(cv2.convertScaleAbs(pixels, alpha=SCALE_16_TO_8_BIT), dtype=np.uint8)
+    return np.asarray(pixels, dtype=np.uint8)
