@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
-import sqlite3
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-import pycolmap
 
 from relloc_ros.camera import Camera
 from relloc_ros.config import MapConfig
 from relloc_ros.errors import DataError
-from relloc_ros.map.format import FRAME_ID, Checksums, Generation, ImageEntry, Manifest, map_id
-from relloc_ros.map.format import write_image_list
+from relloc_ros.map.checksums import content_checksums, make_map_id
+from relloc_ros.map.colmap_workspace import FeatureWriter, write_workspace
+from relloc_ros.map.format import FRAME_ID, Generation, Manifest
+from relloc_ros.map.image_index import ImageEntry, ImageIndex
 from relloc_ros.map.publication import new_generation
 from relloc_ros.map.sources import PosedImage, read_image
 from relloc_ros.vision.features import LocalFeatures, extract_features
@@ -72,23 +72,31 @@ def build_map(
     report = progress or (lambda done, total, stage: None)
     with new_generation(output, overwrite=overwrite) as generation:
         entries, cameras = _enumerate(posed)
-        checksums = Checksums()
-        _write_poses(posed, entries, cameras, generation, checksums)
+        poses = [image.cam_from_map for image in posed]
+        write_workspace(generation, cameras, entries, poses)
         vlad = _make_vocabulary(posed, config, vocabulary, report)
         vlad.save(generation.vocabulary)
-        _write_features(posed, entries, vlad, config, generation, checksums, report)
-        digests = checksums.digests()
-        Manifest(
-            map_id=map_id(digests),
-            created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
-            source=source,
-            frame_id=FRAME_ID,
-            units=units,
-            num_images=len(entries),
-            config=config,
-            checksums=digests,
-        ).write(generation.manifest)
+        descriptors = _write_features(posed, entries, vlad, config, generation, report)
+        numbers = np.array([[*pose.quat_wxyz, *pose.translation] for pose in poses])
+        ImageIndex(entries, numbers, descriptors).write(generation)
+        _write_manifest(generation, len(posed), config, source, units)
     return output
+
+
+def _write_manifest(
+    generation: Generation, num_images: int, config: MapConfig, source: str, units: str
+) -> None:
+    checksums = content_checksums(generation)
+    Manifest(
+        map_id=make_map_id(checksums),
+        created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        source=source,
+        frame_id=FRAME_ID,
+        units=units,
+        num_images=num_images,
+        config=config,
+        checksums=checksums,
+    ).write(generation.manifest)
 
 
 def _check_names(posed: Sequence[PosedImage]) -> None:
@@ -103,55 +111,14 @@ def _check_names(posed: Sequence[PosedImage]) -> None:
             raise DataError(f'image name {name!r} cannot be used in a map: rename the file')
 
 
-def _enumerate(posed: Sequence[PosedImage]) -> tuple[list[ImageEntry], dict[Camera, int]]:
-    cameras: dict[Camera, int] = {}
+def _enumerate(posed: Sequence[PosedImage]) -> tuple[list[ImageEntry], dict[int, Camera]]:
+    """Number the images and the different cameras, from 1 as COLMAP does."""
+    camera_ids: dict[Camera, int] = {}
     entries = []
     for image_id, image in enumerate(posed, start=1):
-        camera_id = cameras.setdefault(image.camera, len(cameras) + 1)
+        camera_id = camera_ids.setdefault(image.camera, len(camera_ids) + 1)
         entries.append(ImageEntry(image_id, camera_id, image.stamp_ns, image.name))
-    return entries, cameras
-
-
-def _write_poses(
-    posed: Sequence[PosedImage],
-    entries: Sequence[ImageEntry],
-    cameras: dict[Camera, int],
-    generation: Generation,
-    checksums: Checksums,
-) -> None:
-    """Write sparse/, the tables of the database that mirror it, poses.npy and images.txt."""
-    model = pycolmap.Reconstruction()
-    for camera, camera_id in cameras.items():
-        model.add_camera_with_trivial_rig(camera.to_pycolmap(camera_id))
-    for image, entry in zip(posed, entries, strict=True):
-        model.add_image_with_trivial_frame(
-            pycolmap.Image(name=entry.name, camera_id=entry.camera_id, image_id=entry.image_id),
-            pycolmap.Rigid3d(image.cam_from_map.matrix[:3]),
-        )
-        checksums.add_entry(entry, image.camera)
-    generation.sparse.mkdir()
-    model.write_binary(generation.sparse)
-    _write_tables(model, generation.database)
-    poses = np.array(
-        [[*image.cam_from_map.quat_wxyz, *image.cam_from_map.translation] for image in posed]
-    )
-    checksums.add('poses', poses)
-    np.save(generation.poses, poses)
-    write_image_list(generation.images, entries)
-
-
-def _write_tables(model: pycolmap.Reconstruction, path: Path) -> None:
-    database = pycolmap.Database.open(path)
-    with pycolmap.DatabaseTransaction(database):
-        for camera in model.cameras.values():
-            database.write_camera(camera, use_camera_id=True)
-        for rig in model.rigs.values():
-            database.write_rig(rig, use_rig_id=True)
-        for frame in model.frames.values():
-            database.write_frame(frame, use_frame_id=True)
-        for image_id in sorted(model.images):
-            database.write_image(model.images[image_id], use_image_id=True)
-    database.close()
+    return entries, {camera_id: camera for camera, camera_id in camera_ids.items()}
 
 
 def _make_vocabulary(
@@ -187,44 +154,22 @@ def _write_features(
     vlad: DenseVlad,
     config: MapConfig,
     generation: Generation,
-    checksums: Checksums,
     report: Progress,
-) -> None:
+) -> NDArray[np.float32]:
+    """Store the local features and give the global descriptors (N, D)."""
+
     def extract(image: PosedImage) -> tuple[LocalFeatures, NDArray[np.float32]]:
         pixels = read_image(image)
         return extract_features(pixels, config.max_keypoints), vlad.describe(pixels)
 
     descriptors = np.empty((len(posed), vlad.dimension), dtype=np.float32)
-    database = pycolmap.Database.open(generation.database)
     pool = ThreadPoolExecutor(WORKERS)
     try:
-        for i, (features, descriptor) in enumerate(pool.map(extract, posed)):
-            _write_image_features(database, entries[i].image_id, features, checksums)
-            descriptors[i] = descriptor
-            report(i + 1, len(posed), 'features')
+        with FeatureWriter(generation) as writer:
+            for i, (features, descriptor) in enumerate(pool.map(extract, posed)):
+                writer.write(entries[i].image_id, features)
+                descriptors[i] = descriptor
+                report(i + 1, len(posed), 'features')
     finally:
         pool.shutdown(cancel_futures=True)
-        database.close()
-    _leave_write_ahead_log(generation.database)
-    checksums.add('global_descriptors', descriptors)
-    np.save(generation.global_descriptors, descriptors)
-
-
-def _write_image_features(
-    database: pycolmap.Database, image_id: int, features: LocalFeatures, checksums: Checksums
-) -> None:
-    keypoints = features.points2D.astype(np.float32)
-    sift = pycolmap.FeatureExtractorType.SIFT
-    database.write_keypoints(image_id, keypoints)
-    database.write_descriptors(image_id, pycolmap.FeatureDescriptors(sift, features.descriptors))
-    checksums.add('keypoints', keypoints)
-    checksums.add('descriptors', features.descriptors)
-
-
-def _leave_write_ahead_log(path: Path) -> None:
-    """Put everything into the one file, which then opens on read-only media."""
-    connection = sqlite3.connect(path)
-    try:
-        connection.execute('PRAGMA journal_mode=DELETE')
-    finally:
-        connection.close()
+    return descriptors

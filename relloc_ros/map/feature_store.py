@@ -24,6 +24,7 @@ __all__ = ['FeatureStore', 'MapFeatures']
 MAX_ROWS = 1_000_000
 """More keypoints than this in one image are a damaged file."""
 
+POINT_DIMENSION = 2
 DESCRIPTOR_DIMENSION = 128
 
 
@@ -54,7 +55,7 @@ class MapFeatures:
 class FeatureStore:
     """Features by image ID, with the latest used ones kept in memory. Safe between threads."""
 
-    def __init__(self, path: Path, cache_bytes: int) -> None:
+    def __init__(self, path: Path, cache_bytes: int = 0) -> None:
         """Open the database; nothing of the features is read yet.
 
         Raises:
@@ -85,6 +86,10 @@ class FeatureStore:
             'JOIN descriptors USING (image_id)'
         )
         return {int(image_id): str(name) for image_id, name in rows}
+
+    def num_keypoints(self) -> int:
+        """Count the keypoints of all images."""
+        return int(self._query('SELECT SUM(rows) FROM keypoints')[0][0] or 0)
 
     def cameras(self) -> dict[int, Camera]:
         """Give the cameras by ID."""
@@ -135,16 +140,17 @@ class FeatureStore:
         descriptors = self._blob('descriptors', image_id, np.dtype(np.uint8))
         if len(keypoints) != len(descriptors):
             raise self._damaged(
-                f'image {image_id} has {len(keypoints)} keypoints and {len(descriptors)} descriptors'
+                f'image {image_id} has {len(keypoints)} keypoints, {len(descriptors)} descriptors'
             )
-        if keypoints.shape[1] < 2 or descriptors.shape[1] != DESCRIPTOR_DIMENSION:
+        # COLMAP may add scale and orientation to x and y.
+        if keypoints.shape[1] < POINT_DIMENSION or descriptors.shape[1] != DESCRIPTOR_DIMENSION:
             raise self._damaged(
                 f'image {image_id} has {keypoints.shape[1]} columns of keypoints and '
                 f'{descriptors.shape[1]} of descriptors'
             )
-        return keypoints[:, :2], descriptors
+        return keypoints[:, :POINT_DIMENSION], descriptors
 
-    def _blob(self, table: str, image_id: int, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    def _blob(self, table: str, image_id: int, dtype: np.dtype[Any]) -> NDArray[Any]:
         # Sizes first: a damaged row must not decide how much memory is taken.
         sizes = self._query(
             f'SELECT rows, cols, length(data) FROM {table} WHERE image_id = ?', image_id

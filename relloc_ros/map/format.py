@@ -1,17 +1,14 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The layout of a map on disk: file names, map.yaml, the list of images, checksums."""
+"""The layout of a map on disk: file names and map.yaml."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-import hashlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 import yaml
 
 from relloc_ros.config import MapConfig, flatten, make_config
@@ -19,13 +16,9 @@ from relloc_ros.errors import ConfigError, MapError
 
 __all__ = [
     'FORMAT_VERSION',
-    'Checksums',
     'Generation',
-    'ImageEntry',
     'Manifest',
     'current_generation',
-    'read_image_list',
-    'write_image_list',
 ]
 
 FORMAT_VERSION = 1
@@ -76,16 +69,6 @@ class Generation:
     def vocabulary(self) -> Path:
         """Of the global descriptor."""
         return self.folder / 'vocabulary.npz'
-
-
-@dataclass(frozen=True, slots=True)
-class ImageEntry:
-    """A line of the image list."""
-
-    image_id: int
-    camera_id: int
-    stamp_ns: int
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +132,10 @@ class Manifest:
     @classmethod
     def _checked(cls, content: dict[str, Any], path: Path) -> Manifest:
         try:
-            texts = [str(content[key]) for key in ('map_id', 'created', 'source')]
             return cls(
-                *texts,
+                map_id=str(content['map_id']),
+                created=str(content['created']),
+                source=str(content['source']),
                 frame_id=str(content['frame_id']),
                 units=str(content['units']),
                 num_images=int(content['num_images']),
@@ -160,35 +144,6 @@ class Manifest:
             )
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
             raise MapError(f'{path} is damaged ({error!r}): build the map again') from error
-
-
-class Checksums:
-    """SHA-256 of a map's content, image by image, whatever file it lies in."""
-
-    def __init__(self) -> None:
-        self._hashes = {
-            kind: hashlib.sha256()
-            for kind in ('images', 'poses', 'keypoints', 'descriptors', 'global_descriptors')
-        }
-
-    def add(self, kind: str, content: bytes | NDArray[Any]) -> None:
-        """Add bytes, or an array's, to one kind of content."""
-        if not isinstance(content, bytes):
-            content = np.ascontiguousarray(content).tobytes()
-        self._hashes[kind].update(content)
-
-    def add_entry(self, entry: ImageEntry, camera: object) -> None:
-        """Add a line of the image list and its camera."""
-        self.add('images', f'{_line(entry)}|{camera}\n'.encode())
-
-    def digests(self) -> dict[str, str]:
-        """Return all, as hexadecimal text."""
-        return {kind: value.hexdigest() for kind, value in self._hashes.items()}
-
-
-def map_id(digests: Mapping[str, str]) -> str:
-    """Give a short name that only this content has."""
-    return hashlib.sha256(''.join(sorted(digests.values())).encode()).hexdigest()[:12]
 
 
 def current_generation(path: Path) -> Generation:
@@ -207,29 +162,3 @@ def current_generation(path: Path) -> Generation:
     if folder.parent != (path / GENERATIONS).resolve():
         raise MapError(f'{path}/{CURRENT} leads out of the map to {folder}: build the map again')
     return Generation(folder)
-
-
-def write_image_list(path: Path, entries: Sequence[ImageEntry]) -> None:
-    """Write images.txt."""
-    path.write_text(''.join(f'{_line(entry)}\n' for entry in entries), 'utf-8')
-
-
-def read_image_list(path: Path) -> list[ImageEntry]:
-    """Read images.txt.
-
-    Raises:
-        MapError: missing or damaged.
-    """
-    try:
-        lines = path.read_text('utf-8').split('\n')[:-1]
-        entries = []
-        for line in lines:
-            image_id, camera_id, stamp_ns, name = line.split(' ', 3)
-            entries.append(ImageEntry(int(image_id), int(camera_id), int(stamp_ns), name))
-    except (OSError, ValueError) as error:
-        raise MapError(f'{path} is damaged ({error}): build the map again') from error
-    return entries
-
-
-def _line(entry: ImageEntry) -> str:
-    return f'{entry.image_id} {entry.camera_id} {entry.stamp_ns} {entry.name}'

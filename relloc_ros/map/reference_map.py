@@ -6,27 +6,24 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from relloc_ros.camera import Camera
 from relloc_ros.config import MapConfig
 from relloc_ros.errors import DataError, MapError
 from relloc_ros.geometry import Array, RigidTransform
 from relloc_ros.map.feature_store import FeatureStore, MapFeatures
-from relloc_ros.map.format import Generation, ImageEntry, Manifest, current_generation
-from relloc_ros.map.format import read_image_list
+from relloc_ros.map.format import Generation, Manifest, current_generation
+from relloc_ros.map.image_index import ImageIndex
+from relloc_ros.map.similarity_search import make_search
 from relloc_ros.vision.global_descriptors import DenseVlad
 
 __all__ = ['MapFeatures', 'ReferenceMap']
 
 FloatArray = NDArray[np.float32]
 IndexArray = NDArray[np.int64]
-
-MAX_QUATERNION_ERROR = 1e-6
 
 
 class ReferenceMap:
@@ -49,10 +46,8 @@ class ReferenceMap:
         self,
         path: Path,
         manifest: Manifest,
-        entries: list[ImageEntry],
-        poses: Array,
+        index: ImageIndex,
         store: FeatureStore,
-        index: GlobalIndex,
         vlad: DenseVlad,
     ) -> None:
         """Put an opened map together; use `open`."""
@@ -61,19 +56,16 @@ class ReferenceMap:
         self.config: MapConfig = manifest.config
         self.frame_id = manifest.frame_id
         self.units = manifest.units
-        self.num_images = len(entries)
-        self.image_names = tuple(entry.name for entry in entries)
-        self.stamps_ns = np.array([entry.stamp_ns for entry in entries], dtype=np.int64)
+        self.num_images = len(index.entries)
+        self.image_names = tuple(entry.name for entry in index.entries)
+        self.stamps_ns = np.array([entry.stamp_ns for entry in index.entries], dtype=np.int64)
+        self.centres: Array = index.centres()
         self.cameras = store.cameras()
-        self._entries = entries
-        self._poses = poses
+        self._entries = index.entries
+        self._poses = index.poses
+        self._search = make_search(index.descriptors)
         self._store = store
-        self._index = index
         self._vlad = vlad
-        missing = {entry.camera_id for entry in entries} - self.cameras.keys()
-        if missing:
-            raise MapError(f'map {path}: cameras {sorted(missing)} are missing; build it again')
-        self.centres: Array = _centres(poses, path)
 
     @classmethod
     def open(cls, path: Path | str, descriptor_cache_mb: int = 128) -> ReferenceMap:
@@ -89,29 +81,13 @@ class ReferenceMap:
         path = Path(path)
         generation = current_generation(path)
         manifest = Manifest.read(generation.manifest)
-        entries = read_image_list(generation.images)
-        poses = _load_array(generation.poses, np.dtype(np.float64))
-        descriptors = _load_array(generation.global_descriptors, np.dtype(np.float32))
+        index = ImageIndex.read(generation)
         vlad = _load_vocabulary(generation)
-        counts = {
-            'map.yaml': manifest.num_images,
-            'images.txt': len(entries),
-            'poses.npy': len(poses),
-            'global_descriptors.npy': len(descriptors),
-        }
-        if len(set(counts.values())) > 1:
-            raise MapError(
-                f'map {path} disagrees about its number of images: {counts}; build it again'
-            )
-        if poses.shape[1] != 7 or descriptors.shape[1] != vlad.dimension:
-            raise MapError(
-                f'map {path}: poses of {poses.shape[1]} numbers, global descriptors of '
-                f'{descriptors.shape[1]} where the vocabulary gives {vlad.dimension}; build it again'
-            )
+        _check_sizes(path, manifest, index, vlad)
         store = FeatureStore(generation.database, descriptor_cache_mb * 2**20)
         try:
-            _check_names(path, entries, store)
-            return cls(path, manifest, entries, poses, store, _make_index(descriptors), vlad)
+            _check_database(path, index, store)
+            return cls(path, manifest, index, store, vlad)
         except MapError:
             store.close()
             raise
@@ -132,6 +108,10 @@ class ReferenceMap:
     ) -> None:
         """Close."""
         self.close()
+
+    def num_keypoints(self) -> int:
+        """Count the keypoints of all images, as stored."""
+        return self._store.num_keypoints()
 
     def camera(self, index: int) -> Camera:
         """Camera of an image."""
@@ -176,70 +156,37 @@ class ReferenceMap:
         """
         if not descriptor.any():
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-        similarities, indices = self._index.search(descriptor[np.newaxis], min(k, self.num_images))
+        similarities, indices = self._search.search(
+            descriptor[np.newaxis], min(k, self.num_images)
+        )
         return indices[0], similarities[0]
 
 
-class GlobalIndex(Protocol):
-    """Search by inner product, with the signature of faiss."""
-
-    def search(self, queries: FloatArray, k: int) -> tuple[FloatArray, IndexArray]:
-        """Give similarities and indices (Q, k), best first."""
-
-
-class ExactIndex:
-    """Inner product with every row; `descriptors` (N, D) may be memory-mapped."""
-
-    def __init__(self, descriptors: FloatArray) -> None:
-        """Keep the rows."""
-        self._descriptors = descriptors
-
-    def search(self, queries: FloatArray, k: int) -> tuple[FloatArray, IndexArray]:
-        """Give similarities and indices (Q, k), best first."""
-        similarities = queries @ self._descriptors.T
-        indices = np.argsort(-similarities, axis=1, kind='stable')[:, :k]
-        return np.take_along_axis(similarities, indices, axis=1), indices
-
-
-def _make_index(descriptors: FloatArray) -> GlobalIndex:
-    try:
-        import faiss
-    except ImportError:
-        return ExactIndex(descriptors)
-    index: Any = faiss.IndexFlatIP(descriptors.shape[1])
-    index.add(np.ascontiguousarray(descriptors))
-    return index  # type: ignore[no-any-return]
-
-
-def _centres(poses: Array, path: Path) -> Array:
-    lengths = np.linalg.norm(poses[:, :4], axis=1)
-    usable = np.isfinite(poses).all(axis=1) & (np.abs(lengths - 1.0) < MAX_QUATERNION_ERROR)
-    if not usable.all():
-        raise MapError(f'map {path}: pose {np.argmin(usable)} is no pose; build it again')
-    rotations = Rotation.from_quat(poses[:, [1, 2, 3, 0]])
-    # A copy: scipy refuses read-only memory.
-    return -rotations.apply(poses[:, 4:].copy(), inverse=True)
-
-
-def _check_names(path: Path, entries: list[ImageEntry], store: FeatureStore) -> None:
-    listed = {entry.image_id: entry.name for entry in entries}
-    stored = store.image_names()
-    if listed != stored:
-        different = sorted(set(listed.items()) ^ set(stored.items()))
+def _check_sizes(path: Path, manifest: Manifest, index: ImageIndex, vlad: DenseVlad) -> None:
+    if manifest.num_images != len(index.entries):
         raise MapError(
-            f'map {path}: its image list ({len(listed)}) and its database ({len(stored)}) disagree, '
-            f'first about image {different[0]}; build it again'
+            f'map {path}: map.yaml speaks of {manifest.num_images} images, images.txt lists '
+            f'{len(index.entries)}: build it again'
+        )
+    if index.descriptors.shape[1] != vlad.dimension:
+        raise MapError(
+            f'map {path}: global descriptors have {index.descriptors.shape[1]} dimensions, its '
+            f'vocabulary gives {vlad.dimension}: build it again'
         )
 
 
-def _load_array(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
-    try:
-        array = np.load(path, mmap_mode='r', allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise MapError(f'cannot read {path}: {error}; build the map again') from error
-    if array.ndim != 2 or array.dtype != dtype:
-        raise MapError(f'{path} holds {array.ndim}-dimensional {array.dtype}; build the map again')
-    return np.asarray(array)
+def _check_database(path: Path, index: ImageIndex, store: FeatureStore) -> None:
+    listed = {entry.image_id: entry.name for entry in index.entries}
+    stored = store.image_names()
+    if listed != stored:
+        different = min(set(listed.items()) ^ set(stored.items()))
+        raise MapError(
+            f'map {path}: images.txt lists {len(listed)} images, database.db has features of '
+            f'{len(stored)}; they disagree about image {different}: build the map again'
+        )
+    missing = {entry.camera_id for entry in index.entries} - store.cameras().keys()
+    if missing:
+        raise MapError(f'map {path}: database.db lacks cameras {sorted(missing)}: build it again')
 
 
 def _load_vocabulary(generation: Generation) -> DenseVlad:

@@ -69,6 +69,11 @@ class DenseVlad:
         """Length of the described vectors."""
         return len(self.projection)
 
+    @property
+    def arrays(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Centres, mean and projection."""
+        return self.centres, self.mean, self.projection
+
     @classmethod
     def train(cls, images: Sequence[NDArray[np.uint8]], config: MapConfig) -> DenseVlad:
         """Learn vocabulary and whitening.
@@ -95,7 +100,7 @@ class DenseVlad:
         if len(patches) == 0:
             return np.zeros(self.dimension, dtype=np.float32)
         whitened = self.projection @ (_vlad(patches, self.centres) - self.mean)
-        return _normalize_rows(whitened[np.newaxis])[0]
+        return _normalize(whitened)
 
     def save(self, path: Path) -> None:
         """Write an .npz file."""
@@ -150,7 +155,8 @@ def extract_dense_rootsift(image: NDArray[np.uint8]) -> FloatArray:
     patches = windows.transpose(0, 1, 3, 4, 2).reshape(-1, PATCH_DIMENSION)
     energy = patches.sum(axis=1)
     keep = energy >= max(np.quantile(energy, WEAKEST_DROPPED), MIN_PATCH_ENERGY)
-    return np.sqrt(patches[keep] / energy[keep, np.newaxis])
+    descriptors: FloatArray = np.sqrt(patches[keep] / energy[keep, np.newaxis])
+    return descriptors
 
 
 def _resize(grey: NDArray[np.uint8]) -> FloatArray:
@@ -180,19 +186,19 @@ def _orientation_histograms(grey: FloatArray) -> FloatArray:
         histogram += np.bincount(
             bins.ravel(), (weight * magnitude).ravel(), minlength=len(histogram)
         )
-    return histogram.reshape(cells).astype(np.float32)
+    return np.asarray(histogram.reshape(cells), dtype=np.float32)
 
 
 def _vlad(patches: FloatArray, centres: FloatArray) -> FloatArray:
-    """Sum the residuals to the nearest word, with intra-, power and L2 normalization: (K * 128,)."""
+    """Sum residuals to the nearest word, with intra-, power and L2 normalization: (K * 128,)."""
     words = len(centres)
     nearest = np.argmax(patches @ centres.T - 0.5 * (centres**2).sum(axis=1), axis=1)
     membership = np.zeros((words, len(patches)), dtype=np.float32)
     membership[nearest, np.arange(len(patches))] = 1.0
     residuals = membership @ patches - membership.sum(axis=1, keepdims=True) * centres
-    vector = _normalize_rows(residuals).ravel()
+    vector = _normalize(residuals).ravel()
     vector = np.sign(vector) * np.sqrt(np.abs(vector))
-    return _normalize_rows(vector[np.newaxis])[0]
+    return _normalize(vector)
 
 
 def _train_vocabulary(images: Sequence[NDArray[np.uint8]], config: MapConfig) -> FloatArray:
@@ -228,5 +234,8 @@ def _train_whitening(vlads: FloatArray, dimension: int) -> tuple[FloatArray, Flo
     return mean, directions[:kept] * scale[:, np.newaxis]
 
 
-def _normalize_rows(vectors: FloatArray) -> FloatArray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+def _normalize(vectors: FloatArray) -> FloatArray:
+    """Scale vectors along the last axis to length 1; zeros stay."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    normalized: FloatArray = vectors / np.maximum(lengths, 1e-12)
+    return normalized

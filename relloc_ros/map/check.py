@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Describe a map, and check that all its parts say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycolmap
+
+from relloc_ros.camera import Camera
+from relloc_ros.config import flatten
+from relloc_ros.errors import RellocError
+from relloc_ros.geometry import RigidTransform, pose_error
+from relloc_ros.map.checksums import content_checksums, make_map_id
+from relloc_ros.map.feature_store import FeatureStore
+from relloc_ros.map.format import FORMAT_VERSION, Generation, Manifest, current_generation
+from relloc_ros.map.image_index import ImageIndex
+from relloc_ros.map.reference_map import ReferenceMap
+
+__all__ = ['check_map', 'map_info']
+
+MAX_POSE_DIFFERENCE = 1e-9
+
+
+def map_info(path: Path) -> dict[str, Any]:
+    """Describe a map by plain values, ready for YAML or a table.
+
+    Raises:
+        MapError: missing, no map, another format version, or damaged.
+    """
+    generation = current_generation(path)
+    manifest = Manifest.read(generation.manifest)
+    with ReferenceMap.open(path) as reference_map:
+        extent = np.ptp(reference_map.centres, axis=0)
+        cameras = {
+            camera_id: f'{camera.model} {camera.width}x{camera.height} '
+            + ' '.join(f'{value:g}' for value in camera.params)
+            for camera_id, camera in reference_map.cameras.items()
+        }
+        keypoints = reference_map.num_keypoints()
+    files = [file for file in generation.folder.rglob('*') if file.is_file()]
+    return {
+        'path': str(path),
+        'map_id': manifest.map_id,
+        'format_version': FORMAT_VERSION,
+        'created': manifest.created,
+        'source': manifest.source,
+        'frame_id': manifest.frame_id,
+        'units': manifest.units,
+        'images': manifest.num_images,
+        'keypoints': keypoints,
+        'cameras': cameras,
+        'extent': [round(float(side), 3) for side in extent],
+        'size_mb': round(sum(file.stat().st_size for file in files) / 1e6, 1),
+        'config': flatten(manifest.config),
+    }
+
+
+def check_map(path: Path) -> list[str]:
+    """Read everything in a map and list what is wrong; an empty list means all is well."""
+    try:
+        ReferenceMap.open(path).close()
+        generation = current_generation(path)
+        return [*_changed_content(generation), *_sparse_differences(generation)]
+    except RellocError as error:
+        return [str(error)]
+
+
+def _changed_content(generation: Generation) -> Iterator[str]:
+    manifest = Manifest.read(generation.manifest)
+    checksums = content_checksums(generation)
+    for kind, checksum in checksums.items():
+        if manifest.checksums.get(kind) != checksum:
+            yield f'{kind} have changed since the build, their checksum is {checksum}'
+    if manifest.map_id != make_map_id(checksums):
+        yield f'map_id {manifest.map_id} does not belong to this content'
+
+
+def _sparse_differences(generation: Generation) -> Iterator[str]:
+    """Compare the COLMAP model with the index derived from it."""
+    try:
+        model = pycolmap.Reconstruction(generation.sparse)
+    except Exception as error:  # pycolmap raises several kinds
+        yield f'COLMAP cannot read {generation.sparse}: {error}'
+        return
+    cameras = {key: Camera.from_pycolmap(value) for key, value in model.cameras.items()}
+    with closing(FeatureStore(generation.database)) as store:
+        if cameras != store.cameras():
+            yield 'sparse and database.db have different cameras'
+    index = ImageIndex.read(generation)
+    entries = index.entries
+    if sorted(entry.image_id for entry in entries) != sorted(model.images):
+        yield f'sparse has {len(model.images)} images, images.txt has {len(entries)}'
+        return
+    for entry, pose in zip(entries, index.poses, strict=True):
+        image = model.images[entry.image_id]
+        if (image.name, image.camera_id) != (entry.name, entry.camera_id):
+            yield f'sparse calls image {entry.image_id} {image.name!r}, images.txt {entry.name!r}'
+        stored = RigidTransform.from_matrix(image.cam_from_world().matrix())
+        listed = RigidTransform.from_quat_wxyz(pose[:4], pose[4:])
+        if max(pose_error(stored, listed)) > MAX_POSE_DIFFERENCE:
+            yield f'sparse and poses.npy disagree about the pose of {entry.name!r}'

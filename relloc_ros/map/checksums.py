@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Checksums over the content of a map.
+
+Not over its files: opening the database with COLMAP changes bytes and no content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+import hashlib
+
+from relloc_ros.errors import MapError
+from relloc_ros.map.feature_store import FeatureStore
+from relloc_ros.map.format import Generation
+from relloc_ros.map.image_index import ImageIndex
+from relloc_ros.vision.global_descriptors import DenseVlad
+
+__all__ = ['content_checksums', 'make_map_id']
+
+CONTENT = ('images', 'poses', 'keypoints', 'descriptors', 'global_descriptors', 'vocabulary')
+
+
+def content_checksums(generation: Generation) -> dict[str, str]:
+    """Read everything and give the SHA-256 of each kind of content, as hexadecimal text.
+
+    Raises:
+        MapError: something is missing or damaged.
+        DataError: the vocabulary is.
+    """
+    hashes = {kind: hashlib.sha256() for kind in CONTENT}
+    index = ImageIndex.read(generation)
+    hashes['poses'].update(index.poses.tobytes())
+    hashes['global_descriptors'].update(index.descriptors.tobytes())
+    for array in DenseVlad.load(generation.vocabulary).arrays:
+        hashes['vocabulary'].update(array.tobytes())
+    with closing(FeatureStore(generation.database)) as store:
+        cameras = store.cameras()
+        for entry in index.entries:
+            if entry.camera_id not in cameras:
+                raise MapError(f'{generation.database} lacks camera {entry.camera_id}')
+            hashes['images'].update(f'{entry}|{cameras[entry.camera_id]}\n'.encode())
+            keypoints, descriptors = store.stored(entry.image_id)
+            hashes['keypoints'].update(keypoints.tobytes())
+            hashes['descriptors'].update(descriptors.tobytes())
+    return {kind: value.hexdigest() for kind, value in hashes.items()}
+
+
+def make_map_id(checksums: Mapping[str, str]) -> str:
+    """Give a short name that only this content has."""
+    text = ' '.join(checksums[kind] for kind in CONTENT)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
