@@ -135,6 +135,12 @@ class TransformBuffer:
         with self._changed:
             return self._lookup(_strip(target), _strip(source), stamp_ns)
 
+    def connects(self, target: str, source: str) -> bool:
+        """Whether transforms lead from one frame to the other, at whatever time."""
+        with self._changed:
+            ends = [list(self._ancestors(_strip(frame))) for frame in (target, source)]
+        return not set(ends[0]).isdisjoint(ends[1])
+
     def wait_for(
         self, target: str, source: str, stamp_ns: int, timeout_s: float
     ) -> RigidTransform:

@@ -24,7 +24,7 @@ from relloc_ros.errors import DataError
 from relloc_ros.frames import stamp_to_ns
 from relloc_ros.structures import QueryImage
 
-__all__ = ['camera_from_camera_info', 'decode_image', 'is_compressed']
+__all__ = ['camera_from_camera_info', 'decode_image', 'is_compressed', 'stamp_of']
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -97,10 +97,15 @@ def decode_image(msg: Any, camera: Camera, name: str = '') -> QueryImage:
     return QueryImage(
         image=_to_8_bit(pixels),
         camera=camera,
-        stamp_ns=stamp_to_ns(msg.header.stamp),
+        stamp_ns=stamp_of(msg),
         frame_id=msg.header.frame_id.lstrip('/'),
         name=name,
     )
+
+
+def stamp_of(msg: Any) -> int:
+    """Nanoseconds of a message's header stamp."""
+    return stamp_to_ns(msg.header.stamp)
 
 
 def is_compressed(msg: Any) -> bool:
