@@ -119,7 +119,7 @@ class LocalizationConfig:
 
     localizer: str = _setting('essential', 'Name of the method in the LOCALIZERS table.')
     top_k: int = _setting(
-        20, 'Map images retrieved by the global descriptor.', ge=1, le=1000
+        50, 'Map images retrieved by the global descriptor.', ge=1, le=1000
     )
     min_similarity: float = _setting(
         0.0,

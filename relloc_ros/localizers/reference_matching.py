@@ -18,8 +18,8 @@ from relloc_ros.vision.matching import match_mutual_ratio, unit_descriptors
 
 __all__ = ['MatchedImage', 'QueryFeatures', 'match_reference_images', 'select_diverse']
 
-RANKING_KEYPOINTS = 400
-"""The strongest query keypoints decide the order of the retrieved images; all are matched later."""
+RANKING_KEYPOINTS = (400, 1000)
+"""The strongest keypoints of query and map image decide the order of the retrieved images."""
 MIN_DISTANCE_FRACTION = 0.1
 MAX_DISTANCE_FRACTION = 10.0
 """Diversity limits a and b, derived: fractions of the median distance of the retrieved images.
@@ -98,10 +98,7 @@ def match_reference_images(
     Returns:
         At most `max_images`, most matches first.
     """
-    strongest = query.descriptors[:RANKING_KEYPOINTS]
-    counts = np.array(
-        [len(_match(reference_map, strongest, index, ratio)) for index in retrieved], dtype=int
-    )
+    counts = np.array([_ranking_matches(reference_map, query, index, ratio) for index in retrieved])
     ranked = retrieved[np.argsort(-counts, kind='stable')]
     chosen = select_diverse(reference_map.centres[ranked], max_images, distance_limits)
     matched = [
@@ -145,22 +142,28 @@ def _limits(centres: Array, distance_limits: tuple[float, float]) -> tuple[float
     return least, largest
 
 
-def _match(
-    reference_map: ReferenceMap, descriptors: NDArray[np.float32], index: int, ratio: float
-) -> NDArray[np.intp]:
-    reference = unit_descriptors(reference_map.features(int(index)).descriptors)
-    return match_mutual_ratio(descriptors, reference, ratio)
+def _ranking_matches(
+    reference_map: ReferenceMap, query: QueryFeatures, index: int, ratio: float
+) -> int:
+    num_query, num_reference = RANKING_KEYPOINTS
+    strongest = reference_map.features(int(index)).descriptors[:num_reference]
+    return len(
+        match_mutual_ratio(query.descriptors[:num_query], unit_descriptors(strongest), ratio)
+    )
 
 
 def _matched_image(
     reference_map: ReferenceMap, query: QueryFeatures, index: int, ratio: float
 ) -> MatchedImage:
+    features = reference_map.features(index)
     return MatchedImage(
         name=reference_map.image_names[index],
         cam_from_map=reference_map.cam_from_map(index),
         focal_length=reference_map.camera(index).mean_focal_length,
-        features=reference_map.features(index),
-        matches=_match(reference_map, query.descriptors, index, ratio),
+        features=features,
+        matches=match_mutual_ratio(
+            query.descriptors, unit_descriptors(features.descriptors), ratio
+        ),
     )
 
 
