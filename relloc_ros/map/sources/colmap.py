@@ -10,6 +10,7 @@ its own, and the tracks of the points refer to others.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 import logging
 from pathlib import Path
@@ -40,19 +41,19 @@ class ModelImage:
 
 
 def find_model(source: Path) -> Path:
-    """Find the folder with the model: `source`, ``source/sparse`` or ``source/sparse/0``.
+    """Find the folder with the model: `source`, or its ``sparse``, ``sparse/0`` or ``0``.
 
     Raises:
         DataError: there is none.
     """
     if not source.exists():
         raise DataError(f'{source} does not exist')
-    for folder in (source, source / 'sparse', source / 'sparse' / '0'):
+    for folder in (source, source / 'sparse', source / 'sparse' / '0', source / '0'):
         if _is_model(folder, '.bin') or _is_model(folder, '.txt'):
             return folder
     raise DataError(
         f'{source} holds no COLMAP model: expected cameras and images, as .bin or .txt, '
-        'in it, in sparse/ or in sparse/0/'
+        'in it, in sparse/, sparse/0/ or 0/'
     )
 
 
@@ -99,7 +100,8 @@ def _read_binary(folder: Path) -> list[ModelImage]:
         file.skip(num_points2D * POINT2D_BYTES)
         if camera_id not in cameras:
             raise DataError(f'{file.path}: camera {camera_id} of {name!r} is not in cameras.bin')
-        cam_from_map = RigidTransform.from_quat_wxyz(pose[:4], pose[4:])
+        with _locating_errors(f'{file.path}, image {name!r}'):
+            cam_from_map = RigidTransform.from_quat_wxyz(pose[:4], pose[4:])
         images.append(ModelImage(name, cameras[camera_id], cam_from_map))
     return images
 
@@ -108,13 +110,14 @@ def _read_cameras_binary(file: _BinaryFile) -> dict[int, Camera]:
     cameras = {}
     for _ in range(*file.unpack('<Q')):
         camera_id, model_id, width, height = file.unpack('<IiQQ')
+        model = pycolmap.CameraModelId(model_id)
         try:
-            model = pycolmap.CameraModelId(model_id)
+            blank = pycolmap.Camera.create_from_model_id(camera_id, model, 1.0, 1, 1)
         except ValueError as error:
             raise DataError(f'{file.path}: unknown camera model {model_id}') from error
-        blank = pycolmap.Camera.create_from_model_id(camera_id, model, 1.0, 1, 1)
         params = file.unpack(f'<{len(blank.params)}d')
-        cameras[camera_id] = Camera(model.name, width, height, params)
+        with _locating_errors(f'{file.path}, camera {camera_id}'):
+            cameras[camera_id] = Camera(model.name, width, height, params)
     return cameras
 
 
@@ -165,7 +168,8 @@ def _read_text(folder: Path) -> list[ModelImage]:
             raise DataError(f'{path}, line {number} is no image with pose: {line!r}') from error
         if camera_id not in cameras:
             raise DataError(f'{path}, line {number}: camera {camera_id} is not in cameras.txt')
-        pose = RigidTransform.from_quat_wxyz(values[:4], values[4:])
+        with _locating_errors(f'{path}, line {number}'):
+            pose = RigidTransform.from_quat_wxyz(values[:4], values[4:])
         images.append(ModelImage(name, cameras[camera_id], pose))
     return images
 
@@ -199,8 +203,17 @@ def _read_cameras_text(path: Path) -> dict[int, Camera]:
             params = tuple(float(field) for field in fields[4:])
         except (IndexError, ValueError) as error:
             raise DataError(f'{path}, line {number} is no camera: {line!r}') from error
-        cameras[camera_id] = Camera(model, width, height, params)
+        with _locating_errors(f'{path}, line {number}'):
+            cameras[camera_id] = Camera(model, width, height, params)
     return cameras
+
+
+@contextmanager
+def _locating_errors(place: str) -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f'{place}: {error}') from error
 
 
 def _lines(path: Path) -> Iterator[str]:
