@@ -113,13 +113,21 @@ def _building_folder(output: Path) -> Iterator[Path]:
             (folder / f'{LOCK}.new').rename(folder / LOCK)
             yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
 
 
 def _remove_if_dead(folder: Path) -> None:
     with suppress(OSError), (folder / LOCK).open('r+') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    # The lock last: by it the next build knows what it may remove, should this one die here.
+    for path in folder.glob('*'):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sync_tree(folder: Path) -> None:
