@@ -76,7 +76,7 @@ def _changed_content(generation: Generation) -> Iterator[str]:
     checksums = content_checksums(generation)
     for kind, checksum in checksums.items():
         if manifest.checksums.get(kind) != checksum:
-            yield f'{kind} have changed since the build, their checksum is {checksum}'
+            yield f'{kind}: the content has changed since the build (checksum {checksum})'
     if manifest.map_id != make_map_id(checksums):
         yield f'map_id {manifest.map_id} does not belong to this content'
 

@@ -71,6 +71,12 @@ class FeatureStore:
         # Immutable: no locks, no journal, so that maps on read-only media open.
         uri = f'{path.resolve().as_uri()}?mode=ro&immutable=1'
         self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        self._check_length()
+
+    @property
+    def cached_bytes(self) -> int:
+        """Memory taken by the features that are kept."""
+        return self._cached_bytes
 
     def close(self) -> None:
         """Close the database and forget the cache."""
@@ -167,6 +173,19 @@ class FeatureStore:
             return np.empty((0, columns), dtype)
         data = self._query(f'SELECT data FROM {table} WHERE image_id = ?', image_id)[0][0]
         return np.frombuffer(data, dtype).reshape(rows, columns)
+
+    def _check_length(self) -> None:
+        # SQLite itself does not miss the end of the last page.
+        try:
+            (pages,), (page_size,) = self._query('PRAGMA page_count') + self._query(
+                'PRAGMA page_size'
+            )
+            size = self._path.stat().st_size
+            if size < pages * page_size:
+                raise self._damaged(f'{size} bytes instead of {pages * page_size}')
+        except MapError:
+            self._connection.close()
+            raise
 
     def _query(self, statement: str, *values: int) -> list[tuple[Any, ...]]:
         try:
