@@ -67,7 +67,7 @@ def test_pinhole_by_hand() -> None:
 
 def test_distortion_as_in_opencv_half_a_pixel_on() -> None:
     camera = DISTORTED[4]
-    points = np.random.default_rng(1).uniform(-0.4, 0.4, (20, 3)) + [0.0, 0.0, 1.0]
+    points = np.random.default_rng(1).uniform(-0.4, 0.4, (20, 3)) + np.array([0, 0, 1])
     fx, fy, cx, cy, *distortion = camera.params
     # OpenCV counts from the centre of the first pixel.
     matrix = np.array([[fx, 0, cx - 0.5], [0, fy, cy - 0.5], [0, 0, 1]])
