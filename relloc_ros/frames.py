@@ -28,6 +28,7 @@ __all__ = [
     'TransformErrorKind',
     'base_pose',
     'stamp_to_ns',
+    'transform_from_message',
     'transform_from_pose',
 ]
 
@@ -120,7 +121,7 @@ class TransformBuffer:
                     item.header.frame_id,
                     item.child_frame_id,
                     stamp_to_ns(item.header.stamp),
-                    _transform_from_message(item.transform),
+                    transform_from_message(item.transform),
                     static=static,
                 )
             except DataError as error:
@@ -262,7 +263,12 @@ def transform_from_pose(pose: Any) -> RigidTransform:
     return _from_vectors(pose.orientation, pose.position)
 
 
-def _transform_from_message(transform: Any) -> RigidTransform:
+def transform_from_message(transform: Any) -> RigidTransform:
+    """Read a geometry_msgs/Transform: parent_from_child.
+
+    Raises:
+        DataError: the quaternion is not of unit length, or a number is not finite.
+    """
     return _from_vectors(transform.rotation, transform.translation)
 
 
