@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +14,13 @@ from relloc_ros.map.feature_store import MapFeatures
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.vision.features import LocalFeatures
 from relloc_ros.vision.matching import match_mutual_ratio, unit_descriptors
+from relloc_ros.vision.relative_pose import MatchedPoints
 
-__all__ = ['MatchedImage', 'QueryFeatures', 'match_reference_images', 'select_diverse']
+__all__ = ["MatchedImage", "QueryFeatures", "match_reference_images", "select_diverse"]
 
 RANKING_KEYPOINTS = (400, 1000)
 """The strongest keypoints of query and map image decide the order of the retrieved images."""
-MIN_DISTANCE_FRACTION = 0.1
+MIN_DISTANCE_FRACTION = 0.04
 MAX_DISTANCE_FRACTION = 10.0
 """Diversity limits a and b, derived: fractions of the median distance of the retrieved images.
 The spacing of neighbours is the wrong scale (millimetres in a video), and so is the extent of
@@ -50,7 +50,9 @@ class QueryFeatures:
         """Keep the keypoints that have a ray (distortion models end somewhere)."""
         valid = np.isfinite(normalized).all(axis=1)
         descriptors = unit_descriptors(features.descriptors[valid])
-        return cls(features.points2D[valid], normalized[valid], descriptors, focal_length)
+        return cls(
+            features.points2D[valid], normalized[valid], descriptors, focal_length
+        )
 
     def __len__(self) -> int:
         """Return the number of keypoints."""
@@ -75,6 +77,15 @@ class MatchedImage:
     features: MapFeatures
     matches: NDArray[np.intp]
 
+    def points(self, query: QueryFeatures) -> MatchedPoints:
+        """Normalized coordinates of the matches."""
+        return MatchedPoints(
+            query.normalized[self.matches[:, 0]],
+            self.features.normalized[self.matches[:, 1]],
+            query.focal_length,
+            self.focal_length,
+        )
+
 
 def match_reference_images(
     reference_map: ReferenceMap,
@@ -98,11 +109,14 @@ def match_reference_images(
     Returns:
         At most `max_images`, most matches first.
     """
-    counts = np.array([_ranking_matches(reference_map, query, index, ratio) for index in retrieved])
-    ranked = retrieved[np.argsort(-counts, kind='stable')]
+    counts = np.array(
+        [_ranking_matches(reference_map, query, index, ratio) for index in retrieved]
+    )
+    ranked = retrieved[np.argsort(-counts, kind="stable")]
     chosen = select_diverse(reference_map.centres[ranked], max_images, distance_limits)
     matched = [
-        _matched_image(reference_map, query, int(index), ratio) for index in ranked[chosen]
+        _matched_image(reference_map, query, int(index), ratio)
+        for index in ranked[chosen]
     ]
     return sorted(matched, key=lambda image: -len(image.matches))
 
@@ -127,13 +141,18 @@ def select_diverse(
     taken: list[int] = []
     for index, centre in enumerate(centres):
         distances = np.linalg.norm(centres[taken] - centre, axis=1)
-        if len(taken) < max_images and ((distances >= least) & (distances <= largest)).all():
+        if (
+            len(taken) < max_images
+            and ((distances >= least) & (distances <= largest)).all()
+        ):
             taken.append(index)
     passed_over = [index for index in range(len(centres)) if index not in taken]
     return taken + passed_over[: max_images - len(taken)]
 
 
-def _limits(centres: Array, distance_limits: tuple[float, float]) -> tuple[float, float]:
+def _limits(
+    centres: Array, distance_limits: tuple[float, float]
+) -> tuple[float, float]:
     distances = np.linalg.norm(centres[:, None] - centres[None], axis=2)
     pairs = distances[np.triu_indices(len(centres), 1)]
     typical = float(np.median(pairs)) if len(pairs) else 0.0
@@ -148,7 +167,9 @@ def _ranking_matches(
     num_query, num_reference = RANKING_KEYPOINTS
     strongest = reference_map.features(int(index)).descriptors[:num_reference]
     return len(
-        match_mutual_ratio(query.descriptors[:num_query], unit_descriptors(strongest), ratio)
+        match_mutual_ratio(
+            query.descriptors[:num_query], unit_descriptors(strongest), ratio
+        )
     )
 
 
@@ -165,10 +186,3 @@ def _matched_image(
             query.descriptors, unit_descriptors(features.descriptors), ratio
         ),
     )
-
-
-def count_matched_keypoints(matched: Sequence[MatchedImage]) -> int:
-    """Number of distinct query keypoints with a match."""
-    if not matched:
-        return 0
-    return len(np.unique(np.concatenate([image.matches[:, 0] for image in matched])))

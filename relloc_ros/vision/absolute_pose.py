@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 import poselib
+from numpy.typing import NDArray
 
 from relloc_ros.geometry import Array, RigidTransform, skew
+from relloc_ros.vision.relative_pose import pinhole
 
-__all__ = ['absolute_residuals', 'estimate_absolute_pose']
+__all__ = ["absolute_residuals", "estimate_absolute_pose"]
 
 MAX_RANSAC_ITERATIONS = 2000
 MIN_RANSAC_ITERATIONS = 100
@@ -18,7 +19,12 @@ LOSS_SCALE_PX = 1.0
 
 
 def estimate_absolute_pose(
-    points2D: Array, points3D: Array, focal_length: float, *, threshold_px: float, seed: int
+    points2D: Array,
+    points3D: Array,
+    focal_length: float,
+    *,
+    threshold_px: float,
+    seed: int,
 ) -> tuple[RigidTransform, NDArray[np.bool_]]:
     """Estimate map_from_cam by P3P LO-RANSAC and Cauchy refinement (PoseLib).
 
@@ -32,22 +38,18 @@ def estimate_absolute_pose(
     Returns:
         The pose and its inliers (K,). PoseLib always answers: judge by the inliers.
     """
-    # PoseLib ignores camera models and option keys it does not know without a word,
-    # hence undistorted points and a plain pinhole; the tests hold the keys to account.
-    params = [focal_length, focal_length, 0.0, 0.0]
-    camera = {'model': 'PINHOLE', 'width': 0, 'height': 0, 'params': params}
     ransac = {
-        'max_reproj_error': threshold_px,
-        'max_iterations': MAX_RANSAC_ITERATIONS,
-        'min_iterations': MIN_RANSAC_ITERATIONS,
-        'seed': seed,
+        "max_reproj_error": threshold_px,
+        "max_iterations": MAX_RANSAC_ITERATIONS,
+        "min_iterations": MIN_RANSAC_ITERATIONS,
+        "seed": seed,
     }
-    refinement = {'loss_type': 'CAUCHY', 'loss_scale': LOSS_SCALE_PX}
+    refinement = {"loss_type": "CAUCHY", "loss_scale": LOSS_SCALE_PX}
     pose, info = poselib.estimate_absolute_pose(
-        points2D * focal_length, points3D, camera, ransac, refinement
+        points2D * focal_length, points3D, pinhole(focal_length), ransac, refinement
     )
     cam_from_map = RigidTransform(np.array(pose.R), np.array(pose.t))
-    return cam_from_map.inverse(), np.array(info['inliers'], dtype=bool)
+    return cam_from_map.inverse(), np.array(info["inliers"], dtype=bool)
 
 
 def absolute_residuals(
@@ -67,5 +69,5 @@ def absolute_residuals(
     by_point = rows * (focal_length / depth)[:, None, None]
     # x_cam = R^T (X - c) with R replaced by Exp(d) R: dx_cam/dd = R^T [X - c]x.
     basis = np.stack([skew(axis) for axis in np.eye(3)])
-    skews = np.einsum('ka,aij->kij', offsets, basis)
+    skews = np.einsum("ka,aij->kij", offsets, basis)
     return residuals, np.concatenate([-by_point, by_point @ skews], axis=2)

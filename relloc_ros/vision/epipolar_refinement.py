@@ -14,9 +14,9 @@ import numpy as np
 import poselib
 
 from relloc_ros.geometry import Array, RigidTransform, exp_so3, skew
-from relloc_ros.vision.relative_pose import MatchedPoints, sampson_errors
+from relloc_ros.vision.relative_pose import MatchedPoints, pinhole, sampson_errors
 
-__all__ = ['epipolar_residuals', 'refine_epipolar']
+__all__ = ["epipolar_residuals", "pose_sampson_errors", "refine_epipolar"]
 
 LOSS_SCALE_PX = 1.0
 DIFFERENCE_STEP = 1e-6
@@ -46,10 +46,10 @@ def refine_epipolar(
         pairs,
         _camera_pose(cam_from_map),
         [_camera_pose(pose) for pose in cams_from_map],
-        [_pinhole(points.reference_focal_length) for points in matches],
+        [pinhole(points.reference_focal_length) for points in matches],
         [poselib.CameraPose()],
-        [_pinhole(matches[0].query_focal_length)],
-        {'loss_type': 'CAUCHY', 'loss_scale': LOSS_SCALE_PX},
+        [pinhole(matches[0].query_focal_length)],
+        {"loss_type": "CAUCHY", "loss_scale": LOSS_SCALE_PX},
     )
     return RigidTransform(np.array(refined.R), np.array(refined.t)).inverse()
 
@@ -69,27 +69,34 @@ def epipolar_residuals(
         cams_from_map: poses of the map images.
         scale: a typical distance in map units, for the numerical step of the position.
     """
-    residuals = _residuals(map_from_cam, matches, cams_from_map)
+    residuals = pose_sampson_errors(map_from_cam, matches, cams_from_map)
     steps = DIFFERENCE_STEP * np.array([scale] * 3 + [1.0] * 3)
     columns = []
     for axis, step in enumerate(steps):
         delta = np.zeros(6)
         delta[axis] = step
-        forward = _residuals(_moved(map_from_cam, delta), matches, cams_from_map)
-        backward = _residuals(_moved(map_from_cam, -delta), matches, cams_from_map)
+        forward = pose_sampson_errors(
+            _moved(map_from_cam, delta), matches, cams_from_map
+        )
+        backward = pose_sampson_errors(
+            _moved(map_from_cam, -delta), matches, cams_from_map
+        )
         columns.append((forward - backward) / (2.0 * step))
     return residuals, np.column_stack(columns)
 
 
 def _moved(pose: RigidTransform, delta: Array) -> RigidTransform:
-    return RigidTransform(exp_so3(delta[3:]) @ pose.rotation, pose.translation + delta[:3])
+    return RigidTransform(
+        exp_so3(delta[3:]) @ pose.rotation, pose.translation + delta[:3]
+    )
 
 
-def _residuals(
+def pose_sampson_errors(
     map_from_cam: RigidTransform,
     matches: Sequence[MatchedPoints],
     cams_from_map: Sequence[RigidTransform],
 ) -> Array:
+    """Sampson errors (N,) in pixels of the matches of all images in turn, given the pose."""
     cam_from_map = map_from_cam.inverse()
     parts = []
     for points, ref_from_map in zip(matches, cams_from_map, strict=True):
@@ -104,8 +111,3 @@ def _camera_pose(pose: RigidTransform) -> poselib.CameraPose:
     result.R = pose.rotation
     result.t = pose.translation
     return result
-
-
-def _pinhole(focal_length: float) -> dict[str, object]:
-    params = [focal_length, focal_length, 0.0, 0.0]
-    return {'model': 'PINHOLE', 'width': 0, 'height': 0, 'params': params}

@@ -12,23 +12,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 import poselib
+from numpy.typing import NDArray
 
 from relloc_ros.geometry import Array, skew
 
 __all__ = [
-    'PAIR_ESTIMATORS',
-    'MatchedPoints',
-    'PairGeometry',
-    'decompose_essential',
-    'estimate_essential_5pt',
-    'has_baseline',
-    'sampson_errors',
+    "PAIR_ESTIMATORS",
+    "MatchedPoints",
+    "PairGeometry",
+    "decompose_essential",
+    "estimate_essential_5pt",
+    "has_baseline",
+    "pinhole",
+    "sampson_errors",
 ]
 
-MIN_MATCHES = 8
-"""Five points give an essential matrix, the others must be able to contradict it."""
+MIN_INLIERS = 15
+"""RANSAC always finds some matches that agree with its five: 8 to 14 of 50 to 150 wrong ones."""
+MIN_INLIER_RATIO = 0.15
 MAX_RANSAC_ITERATIONS = 1000
 MIN_RANSAC_ITERATIONS = 50
 MIN_BASELINE_FRACTION = 0.2
@@ -51,6 +53,15 @@ class MatchedPoints:
     query_focal_length: float
     reference_focal_length: float
 
+    def select(self, mask: NDArray[np.bool_]) -> MatchedPoints:
+        """Return the matches a mask (N,) names."""
+        return MatchedPoints(
+            self.query[mask],
+            self.reference[mask],
+            self.query_focal_length,
+            self.reference_focal_length,
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairGeometry:
@@ -71,16 +82,16 @@ class PairGeometry:
 def estimate_essential_5pt(
     matches: MatchedPoints, *, threshold_px: float, seed: int
 ) -> PairGeometry | None:
-    """5-point LO-RANSAC (PoseLib); None with fewer than `MIN_MATCHES` matches or inliers."""
-    if len(matches.query) < MIN_MATCHES:
+    """5-point LO-RANSAC (PoseLib); None when no more matches agree than would by chance."""
+    if len(matches.query) < MIN_INLIERS:
         return None
-    query_camera = _pinhole(matches.query_focal_length)
-    reference_camera = _pinhole(matches.reference_focal_length)
+    query_camera = pinhole(matches.query_focal_length)
+    reference_camera = pinhole(matches.reference_focal_length)
     ransac = {
-        'max_epipolar_error': threshold_px,
-        'max_iterations': MAX_RANSAC_ITERATIONS,
-        'min_iterations': MIN_RANSAC_ITERATIONS,
-        'seed': seed,
+        "max_epipolar_error": threshold_px,
+        "max_iterations": MAX_RANSAC_ITERATIONS,
+        "min_iterations": MIN_RANSAC_ITERATIONS,
+        "seed": seed,
     }
     pose, info = poselib.estimate_relative_pose(
         matches.reference * matches.reference_focal_length,
@@ -89,20 +100,25 @@ def estimate_essential_5pt(
         query_camera,
         ransac,
     )
-    inliers = np.array(info['inliers'], dtype=bool)
-    if inliers.sum() < MIN_MATCHES:
+    inliers = np.array(info["inliers"], dtype=bool)
+    if inliers.sum() < max(MIN_INLIERS, MIN_INLIER_RATIO * len(inliers)):
         return None
     rotation = np.array(pose.R)
     essential = skew(np.array(pose.t)) @ rotation
-    return PairGeometry(essential, inliers, has_baseline(matches, inliers, rotation, threshold_px))
+    return PairGeometry(
+        essential, inliers, has_baseline(matches, inliers, rotation, threshold_px)
+    )
 
 
-PAIR_ESTIMATORS = {'sift_5pt': estimate_essential_5pt}
+PAIR_ESTIMATORS = {"sift_5pt": estimate_essential_5pt}
 """Pair estimators by the name used in the configuration."""
 
 
 def has_baseline(
-    matches: MatchedPoints, inliers: NDArray[np.bool_], rotation: Array, threshold_px: float
+    matches: MatchedPoints,
+    inliers: NDArray[np.bool_],
+    rotation: Array,
+    threshold_px: float,
 ) -> bool:
     """Tell whether the inliers show parallax beyond a rotation.
 
@@ -142,17 +158,23 @@ def sampson_errors(essential: Array, matches: MatchedPoints) -> Array:
     reference_lines = query @ essential
     # Gradient per pixel of each image, so that both cameras' focal lengths count.
     gradient = (query_lines[:, :2] ** 2).sum(axis=1) / matches.query_focal_length**2
-    gradient += (reference_lines[:, :2] ** 2).sum(axis=1) / matches.reference_focal_length**2
-    errors: Array = np.einsum('ni,ni->n', query, query_lines) / np.sqrt(
+    gradient += (reference_lines[:, :2] ** 2).sum(
+        axis=1
+    ) / matches.reference_focal_length**2
+    errors: Array = np.einsum("ni,ni->n", query, query_lines) / np.sqrt(
         np.maximum(gradient, 1e-300)
     )
     return errors
 
 
-def _pinhole(focal_length: float) -> dict[str, object]:
-    # PoseLib ignores camera models it does not know without a word: points come undistorted.
+def pinhole(focal_length: float) -> dict[str, object]:
+    """PoseLib camera for undistorted points in pixels about the principal point.
+
+    PoseLib ignores camera models and option keys it does not know without a word, so it is only
+    given this one; the tests hold the option keys to account.
+    """
     params = [focal_length, focal_length, 0.0, 0.0]
-    return {'model': 'PINHOLE', 'width': 0, 'height': 0, 'params': params}
+    return {"model": "PINHOLE", "width": 0, "height": 0, "params": params}
 
 
 def _unit_rays(points2D: Array) -> Array:

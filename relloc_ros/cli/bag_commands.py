@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""relloc bag: make rosbags."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relloc_ros.cli.console import print_note, progress_bar
+from relloc_ros.cli.options import ImagesFolder, ListFile
+
+__all__ = ['app']
+
+app = typer.Typer(help='Make rosbags.', no_args_is_help=True, rich_markup_mode='markdown')
+
+
+class Storage(str, Enum):
+    """File formats of rosbag2."""
+
+    MCAP = 'mcap'
+    SQLITE3 = 'sqlite3'
+
+
+@app.callback()
+def _group() -> None:
+    """Make rosbags."""
+
+
+@app.command()
+def write(
+    source: Annotated[
+        Path, typer.Argument(metavar='SOURCE', help='COLMAP model with posed images.')
+    ],
+    output: Annotated[
+        Path,
+        typer.Option('--output', metavar='BAG', help='Folder to create.', show_default=False),
+    ],
+    images: ImagesFolder = None,
+    list_file: ListFile = None,
+    storage: Annotated[Storage, typer.Option(help='File format.')] = Storage.MCAP,
+    compressed: Annotated[
+        bool, typer.Option('--compressed', help='Images as JPEG or PNG instead of raw.')
+    ] = False,
+    odom_drift: Annotated[
+        float,
+        typer.Option(
+            metavar='RATIO', min=0.0, help='Error of the odometry for each length travelled.'
+        ),
+    ] = 0.0,
+) -> None:
+    """Write posed images as a rosbag2, as a robot with a camera would have recorded them.
+
+    It holds images, camera_info, /tf from odom to base_link, /tf_static from base_link to the
+    camera, and the true poses of base_link.
+    """
+    from relloc_ros.bags.writer import write_bag
+    from relloc_ros.map.sources import read_source
+
+    posed = read_source(source, images, list_file)
+    with progress_bar('writing the bag') as progress:
+        write_bag(
+            posed,
+            output,
+            storage=storage.value,
+            compressed=compressed,
+            odom_drift=odom_drift,
+            progress=progress,
+        )
+    print_note(f'bag {output} is ready: {len(posed)} images')

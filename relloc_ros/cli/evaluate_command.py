@@ -1,0 +1,198 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""relloc evaluate: errors of a localizer on images or a bag with known poses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from relloc_ros.cli.console import print_note, print_warning, progress_bar
+from relloc_ros.cli.metrics_table import print_metrics
+from relloc_ros.cli.options import (
+    ConfigFile,
+    ImagesFolder,
+    ListFile,
+    LocalizerName,
+    MapFolder,
+    Overwrite,
+    Settings,
+    localization_config,
+)
+
+if TYPE_CHECKING:
+    from relloc_ros.evaluation.queries import Queries
+    from relloc_ros.evaluation.run import Evaluation
+
+__all__ = ['evaluate']
+
+BAG_PANEL = 'Options for bags'
+NAMES_SHOWN = 3
+
+Source = Annotated[
+    Path,
+    typer.Argument(
+        metavar='SOURCE',
+        help='COLMAP model with posed images, or a rosbag: a ROS 1 .bag, a ROS 2 folder, .mcap '
+        'or .db3.',
+    ),
+]
+Output = Annotated[
+    Path, typer.Option('--output', metavar='DIR', help='Folder for results.', show_default=False)
+]
+AllowMapImages = Annotated[
+    bool, typer.Option('--allow-map-images', help='Localize images that are in the map as well.')
+]
+ImageTopic = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        metavar='TOPIC',
+        help='Camera images; by default the only camera.',
+        show_default=False,
+        rich_help_panel=BAG_PANEL,
+    ),
+]
+CameraInfoTopic = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        metavar='TOPIC',
+        help='Calibration; by default camera_info beside the images.',
+        show_default=False,
+        rich_help_panel=BAG_PANEL,
+    ),
+]
+GroundTruthTopic = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        metavar='TOPIC',
+        help='True poses of the robot (PoseStamped, PoseWithCovarianceStamped, Odometry), or '
+        '`/tf`; by default the only pose topic, else TF.',
+        show_default=False,
+        rich_help_panel=BAG_PANEL,
+    ),
+]
+MapFrame = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        metavar='FRAME',
+        help='Frame of the true poses; by default `map`.',
+        show_default=False,
+        rich_help_panel=BAG_PANEL,
+    ),
+]
+BaseFrame = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        metavar='FRAME',
+        help='Frame of the robot, whose pose is scored; by default `base_link`.',
+        show_default=False,
+        rich_help_panel=BAG_PANEL,
+    ),
+]
+CameraFrame = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        metavar='FRAME',
+        help="Optical frame of the camera; by default the images' frame_id.",
+        show_default=False,
+        rich_help_panel=BAG_PANEL,
+    ),
+]
+
+
+def evaluate(
+    source: Source,
+    map_folder: MapFolder,
+    output: Output,
+    images: ImagesFolder = None,
+    list_file: ListFile = None,
+    localizer: LocalizerName = None,
+    settings: Settings = None,
+    config: ConfigFile = None,
+    allow_map_images: AllowMapImages = False,
+    overwrite: Overwrite = False,
+    image_topic: ImageTopic = None,
+    camera_info_topic: CameraInfoTopic = None,
+    ground_truth_topic: GroundTruthTopic = None,
+    map_frame: MapFrame = None,
+    base_frame: BaseFrame = None,
+    camera_frame: CameraFrame = None,
+) -> None:
+    """Localize images with known poses and report the errors.
+
+    Writes `metrics.json`, `errors.csv` (a line a query) and `poses.tum` to DIR and prints a
+    table. Without --list, all images of SOURCE are queries; those that are in the map are left
+    out and reported. Errors are those of the camera for images, of the robot's base for bags.
+    Queries without a pose count as infinitely wrong.
+    """
+    from relloc_ros.evaluation.run import evaluate as run_evaluation
+    from relloc_ros.evaluation.writers import prepare_output, write_results
+    from relloc_ros.map.reference_map import ReferenceMap
+    from relloc_ros.pipeline import Relocalizer
+
+    bag_options = {
+        'image_topic': image_topic,
+        'camera_info_topic': camera_info_topic,
+        'ground_truth_topic': ground_truth_topic,
+        'map_frame': map_frame,
+        'base_frame': base_frame,
+        'camera_frame': camera_frame,
+    }
+    pipeline_config = localization_config(config, settings, localizer)
+    with (
+        ReferenceMap.open(map_folder, pipeline_config.descriptor_cache_mb) as reference_map,
+        _open_source(source, images, list_file, bag_options) as queries,
+    ):
+        relocalizer = Relocalizer(reference_map, pipeline_config)
+        prepare_output(output, overwrite=overwrite)
+        with progress_bar('localizing') as progress:
+            evaluation = run_evaluation(
+                queries, relocalizer, allow_map_images=allow_map_images, progress=progress
+            )
+        write_results(evaluation, output)
+    _print_summary(evaluation)
+    print_note(f'written to {output}: metrics.json, errors.csv, poses.tum')
+
+
+@contextmanager
+def _open_source(
+    source: Path,
+    images: Path | None,
+    list_file: Path | None,
+    bag_options: dict[str, str | None],
+) -> Iterator[Queries]:
+    from relloc_ros.bags.reader import BagReader
+    from relloc_ros.bags.storage import is_bag
+    from relloc_ros.evaluation.queries import BagQueries, FolderQueries
+    from relloc_ros.map.sources import read_source
+
+    given = {key: value for key, value in bag_options.items() if value is not None}
+    if source.exists() and is_bag(source):
+        if images is not None or list_file is not None:
+            raise typer.BadParameter('--images and --list are for folders, SOURCE is a bag')
+        with BagReader(source, **given) as reader:
+            yield BagQueries(reader, given.get('base_frame', 'base_link'))
+        return
+    if given:
+        option = '--' + next(iter(given)).replace('_', '-')
+        raise typer.BadParameter(f'{option} is for bags, and {source} is none')
+    yield FolderQueries(read_source(source, images, list_file))
+
+
+def _print_summary(evaluation: Evaluation) -> None:
+    left_out = evaluation.left_out
+    if left_out:
+        names = ', '.join(item.name for item in left_out[:NAMES_SHOWN])
+        more = ', ...' if len(left_out) > NAMES_SHOWN else ''
+        print_note(f'left out, because they are in the map: {len(left_out)} ({names}{more})')
+    unknown = len(evaluation.outcomes) - evaluation.num_scored
+    if unknown:
+        print_warning(
+            f'{unknown} of {len(evaluation.outcomes)} queries have no true pose and are not '
+            'scored; --ground-truth-topic names where the poses are'
+        )
+    print_metrics(evaluation.metrics())

@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The `relloc` command: what it consists of, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import sys
+from typing import Annotated
+
+import typer
+
+from relloc_ros import __version__
+from relloc_ros.cli import bag_commands, map_commands
+from relloc_ros.cli.console import print_error, show_warnings, stdout
+from relloc_ros.cli.evaluate_command import evaluate
+from relloc_ros.cli.extensions import add_extensions
+from relloc_ros.cli.localize_command import localize
+from relloc_ros.errors import RellocError
+
+__all__ = ['main', 'make_app']
+
+EXIT_FAILURE = 1
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; ends by SystemExit: 0, 1 for an error, 2 for wrong usage."""
+    show_warnings()
+    try:
+        make_app()(args=arguments, prog_name='relloc')
+    except RellocError as error:
+        print_error(str(error))
+        sys.exit(EXIT_FAILURE)
+    except OSError as error:
+        # Full disks and forbidden folders can show up anywhere.
+        print_error(f'{error.filename or "input or output"}: {error.strerror or error}')
+        sys.exit(EXIT_FAILURE)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def make_app() -> typer.Typer:
+    """Put the commands together."""
+    app = typer.Typer(
+        help='Where was this image taken? Pose of a camera or robot in a map of posed images.',
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode='markdown',
+    )
+    app.callback()(_options)
+    app.add_typer(map_commands.app, name='map')
+    app.command()(localize)
+    app.command()(evaluate)
+    app.add_typer(bag_commands.app, name='bag')
+    add_extensions(app)
+    return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        stdout.print(f'relloc {__version__}')
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            '--version', help='Print the version.', callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Where was this image taken? Pose of a camera or robot in a map of posed images."""

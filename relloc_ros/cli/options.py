@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands share, and what they make of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from relloc_ros.config import LocalizationConfig, MapConfig
+
+__all__ = [
+    'ConfigFile',
+    'ImagesFolder',
+    'ListFile',
+    'LocalizerName',
+    'MapFolder',
+    'Overwrite',
+    'Settings',
+    'localization_config',
+    'map_config',
+]
+
+# Optional[...] instead of `| None`: evaluated at run time, and typer of Python 3.10 wants it.
+MapFolder = Annotated[
+    Path, typer.Option('--map', help='Folder of the map.', metavar='MAP', show_default=False)
+]
+ImagesFolder = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        '--images',
+        metavar='DIR',
+        help='Folder of the images; by default `images` in SOURCE or beside the model.',
+        show_default=False,
+    ),
+]
+ListFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        '--list',
+        metavar='FILE',
+        help='Text file with the images to take: one name a line, relative to the images folder.',
+        show_default=False,
+    ),
+]
+Settings = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        '--set',
+        metavar='KEY=VALUE',
+        help='Change a setting, for example `max_keypoints=4000`. Can be given several times.',
+        show_default=False,
+    ),
+]
+ConfigFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        '--config',
+        metavar='FILE',
+        help='YAML file of settings, plain or a ROS parameter file. --set goes before it.',
+        show_default=False,
+    ),
+]
+LocalizerName = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        '--localizer',
+        metavar='NAME',
+        help='Localization method; by default that of the settings, `essential`.',
+        show_default=False,
+    ),
+]
+Overwrite = Annotated[bool, typer.Option('--overwrite', help='Replace what OUTPUT holds.')]
+
+
+def localization_config(
+    file: Path | None, assignments: list[str] | None, localizer: str | None
+) -> LocalizationConfig:
+    """Settings of the pipeline: defaults, then the file, then --set, then --localizer.
+
+    Raises:
+        ConfigError: unreadable file, unknown key, value out of range.
+    """
+    from relloc_ros.config import LocalizationConfig, make_config
+
+    values = _values(file, assignments)
+    if localizer is not None:
+        values['localizer'] = localizer
+    return make_config(LocalizationConfig, values)
+
+
+def map_config(file: Path | None, assignments: list[str] | None) -> MapConfig:
+    """Settings of a map: defaults, then the file, then --set.
+
+    Raises:
+        ConfigError: unreadable file, unknown key, value out of range.
+    """
+    from relloc_ros.config import MapConfig, make_config
+
+    return make_config(MapConfig, _values(file, assignments))
+
+
+def _values(file: Path | None, assignments: list[str] | None) -> dict[str, Any]:
+    from relloc_ros.config import NodeConfig, parameters, parse_assignments, read_config_file
+
+    values: dict[str, Any] = {} if file is None else read_config_file(file)
+    # A node's parameter file is welcome here: what concerns ROS alone is passed over.
+    for key in (*parameters(NodeConfig), 'use_sim_time'):
+        values.pop(key, None)
+    values.update(parse_assignments(assignments or []))
+    return values

@@ -1,0 +1,148 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From an image message to the pose of the robot: the work of the node's worker thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+import logging
+import time
+from typing import Any, Protocol
+
+from relloc_ros.camera import Camera
+from relloc_ros.config import NodeConfig
+from relloc_ros.errors import DataError, RellocError
+from relloc_ros.frames import base_pose
+from relloc_ros.geometry import RigidTransform
+from relloc_ros.image_decoding import stamp_of
+from relloc_ros.structures import Localization, PoseEstimate, Status
+
+__all__ = ['Frame', 'FrameProcessor', 'FrameResult', 'MessageLocalizer', 'TransformSource']
+
+logger = logging.getLogger(__name__)
+
+
+class TransformSource(Protocol):
+    """What gives transforms at the time of an image."""
+
+    def wait_for(
+        self, target: str, source: str, stamp_ns: int, timeout_s: float
+    ) -> RigidTransform:
+        """Return ``target_from_source``; raises TransformError at the end of the time."""
+
+
+class MessageLocalizer(Protocol):
+    """The part of `Relocalizer` that the node calls."""
+
+    def process_message(self, message: Any, camera: Camera, name: str = '') -> Localization:
+        """Decode an image message and localize it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """An image on its way to the worker.
+
+    Attributes:
+        message: sensor_msgs/Image or CompressedImage.
+        camera: calibration in force when it came.
+        topic: where it came from.
+        received_s: when it came, steady clock.
+    """
+
+    message: Any
+    camera: Camera
+    topic: str
+    received_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameResult:
+    """What became of an image.
+
+    Attributes:
+        localization: the answer; ERROR if the camera's place on the robot is not known.
+        pose: pose of the robot's base in the map; None unless localized.
+        odom_from_base: odometry at the image's stamp; None if not needed or not known.
+        odom_problem: why odometry is not known, '' if it is or is not needed.
+        latency_s: from reception to result.
+    """
+
+    localization: Localization
+    pose: PoseEstimate | None
+    odom_from_base: RigidTransform | None
+    odom_problem: str
+    latency_s: float
+
+
+class FrameProcessor:
+    """Localizes frames and moves the poses from the camera to the robot's base.
+
+    Attributes:
+        transform_timeout: seconds to wait for late transforms; may change at any time.
+    """
+
+    def __init__(
+        self, localizer: MessageLocalizer, transforms: TransformSource, config: NodeConfig
+    ) -> None:
+        """Keep what is needed; frames and TF mode come from the configuration."""
+        self.transform_timeout = config.transform_timeout
+        self._localizer = localizer
+        self._transforms = transforms
+        self._config = config
+        self._needs_odometry = config.tf_broadcast and config.tf_mode == 'map_to_odom'
+
+    def __call__(self, frame: Frame) -> FrameResult:
+        """Process a frame. Never raises: whatever goes wrong is `Status.ERROR` with the reason."""
+        try:
+            localization, pose = self._localize(frame)
+        except Exception as error:
+            # A defect in one frame must not end the thread, and with it the node's work.
+            logger.exception('localization failed')
+            localization, pose = self._unexpected(frame, error), None
+        odom_from_base, odom_problem = None, ''
+        if pose is not None and self._needs_odometry:
+            odom_from_base, odom_problem = self._odometry(localization.stamp_ns)
+        latency_s = time.monotonic() - frame.received_s
+        return FrameResult(localization, pose, odom_from_base, odom_problem, latency_s)
+
+    def _localize(self, frame: Frame) -> tuple[Localization, PoseEstimate | None]:
+        localization = self._localizer.process_message(frame.message, frame.camera, frame.topic)
+        if localization.camera_pose is None:
+            return localization, None
+        # After localizing: by then late transforms have mostly come.
+        try:
+            base_from_cam = self._extrinsics(frame.message)
+        except DataError as error:
+            return _refuse(localization, str(error)), None
+        return localization, base_pose(localization.camera_pose, base_from_cam)
+
+    def _extrinsics(self, message: Any) -> RigidTransform:
+        camera_frame = self._config.camera_frame or message.header.frame_id.lstrip('/')
+        base_frame = self._config.base_frame_id
+        if not camera_frame:
+            raise DataError('image has no frame_id: set the parameter camera_frame')
+        if camera_frame == base_frame:
+            return RigidTransform.identity()
+        try:
+            return self._transforms.wait_for(
+                base_frame, camera_frame, stamp_of(message), self.transform_timeout
+            )
+        except DataError as error:
+            raise DataError(
+                f'where the camera sits is not known, TF {base_frame} <- {camera_frame}: {error}'
+            ) from error
+
+    def _odometry(self, stamp_ns: int) -> tuple[RigidTransform | None, str]:
+        odom, base = self._config.odom_frame_id, self._config.base_frame_id
+        try:
+            return self._transforms.wait_for(odom, base, stamp_ns, self.transform_timeout), ''
+        except RellocError as error:
+            return None, f'odom TF missing, {odom} <- {base}: {error}'
+
+    def _unexpected(self, frame: Frame, error: Exception) -> Localization:
+        reason = f'unexpected {type(error).__name__}: {error} (this is a defect, please report it)'
+        return Localization(Status.ERROR, reason, stamp_of(frame.message), '')
+
+
+def _refuse(localization: Localization, reason: str) -> Localization:
+    return replace(localization, status=Status.ERROR, reason=reason, camera_pose=None)

@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the node loads when it is configured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from relloc_ros.config import LocalizationConfig, NodeConfig
+from relloc_ros.errors import ConfigError, MapError
+from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.pipeline import Relocalizer
+from relloc_ros.ros.frame_processor import MessageLocalizer
+
+__all__ = ['LoadedMap', 'load_map']
+
+METRES = 'm'
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedMap:
+    """A localizer ready for images.
+
+    Attributes:
+        localizer: turns image messages into camera poses.
+        map_id: short hash of the map's content.
+        close: frees the map; the localizer cannot be used any more.
+    """
+
+    localizer: MessageLocalizer
+    map_id: str
+    close: Callable[[], None]
+
+
+def load_map(config: NodeConfig, localization: LocalizationConfig) -> LoadedMap:
+    """Open the map and prepare the localizer.
+
+    Raises:
+        ConfigError: no map named, or an unknown localizer.
+        MapError: the map is missing, damaged or not in metres.
+    """
+    if not config.map_path:
+        raise ConfigError(
+            'the parameter map_path is empty: set it to a map made by `relloc map build`'
+        )
+    path = Path(config.map_path).expanduser()
+    reference_map = ReferenceMap.open(path, localization.descriptor_cache_mb)
+    try:
+        if reference_map.units != METRES:
+            raise MapError(
+                f'map {path} is in {reference_map.units!r}, not in metres: TF and pose would be '
+                'wrong on a robot; build it from poses in metres'
+            )
+        localizer = Relocalizer(reference_map, localization)
+    except BaseException:
+        reference_map.close()
+        raise
+    return LoadedMap(localizer, reference_map.map_id, reference_map.close)

@@ -1,0 +1,154 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Transforms in and out: a buffer fed from /tf, and the transform this node broadcasts."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Protocol
+
+from rclpy.publisher import Publisher
+from rclpy.time import Time
+from tf2_msgs.msg import TFMessage
+
+from relloc_ros.frames import (
+    TransformBuffer,
+    TransformError,
+    TransformErrorKind,
+    transform_from_message,
+)
+from relloc_ros.geometry import RigidTransform
+from relloc_ros.ros.conversions import transform_message
+
+try:
+    import tf2_ros
+except ImportError:
+    tf2_ros = None
+
+__all__ = ['Broadcaster', 'Tf2Buffer', 'Transforms', 'make_buffer']
+
+
+class Transforms(Protocol):
+    """The buffer of the node, tf2's or ours."""
+
+    def add_message(self, message: Any, *, static: bool) -> None:
+        """Store a tf2_msgs/TFMessage."""
+
+    def wait_for(
+        self, target: str, source: str, stamp_ns: int, timeout_s: float
+    ) -> RigidTransform:
+        """Return ``target_from_source``, waiting for late transforms."""
+
+    def clear(self) -> None:
+        """Forget the moving transforms, keep the static ones."""
+
+
+def make_buffer() -> Transforms:
+    """Make a buffer of tf2_ros where that is installed, else one of ours."""
+    return TransformBuffer() if tf2_ros is None else Tf2Buffer()
+
+
+class Tf2Buffer:
+    """A tf2_ros.Buffer with the interface of `TransformBuffer`. Safe to use from threads.
+
+    The node feeds it: a TransformListener would bring a thread of its own, or the same two
+    subscriptions on the node's executor.
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._buffer = tf2_ros.Buffer()
+        self._changed = threading.Condition()
+
+    def add_message(self, message: Any, *, static: bool) -> None:
+        """Store a tf2_msgs/TFMessage; tf2 itself logs what makes no sense."""
+        store = self._buffer.set_transform_static if static else self._buffer.set_transform
+        for transform in message.transforms:
+            store(transform, 'relloc_ros')
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait_for(
+        self, target: str, source: str, stamp_ns: int, timeout_s: float
+    ) -> RigidTransform:
+        """Return ``target_from_source``, waiting for late transforms; a steady clock counts.
+
+        Raises:
+            TransformError: at the end of the time, or at once if waiting cannot help.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            while True:
+                try:
+                    return self._lookup(target, source, stamp_ns)
+                except TransformError as error:
+                    remaining_s = deadline - time.monotonic()
+                    if error.kind is TransformErrorKind.TOO_OLD or remaining_s <= 0:
+                        raise
+                self._changed.wait(remaining_s)
+
+    def clear(self) -> None:
+        """Forget the moving transforms; tf2 keeps the static ones."""
+        self._buffer.clear()
+
+    def _lookup(self, target: str, source: str, stamp_ns: int) -> RigidTransform:
+        if stamp_ns <= 0:
+            # tf2 would take this for "the latest".
+            raise TransformError(TransformErrorKind.TOO_OLD, 'the image has no stamp')
+        try:
+            found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns))
+        except tf2_ros.ExtrapolationException as error:
+            raise TransformError(self._side(target, source, stamp_ns), str(error)) from error
+        except tf2_ros.LookupException as error:
+            raise TransformError(TransformErrorKind.UNKNOWN_FRAME, str(error)) from error
+        except tf2_ros.TransformException as error:
+            raise TransformError(TransformErrorKind.NOT_CONNECTED, str(error)) from error
+        return transform_from_message(found.transform)
+
+    def _side(self, target: str, source: str, stamp_ns: int) -> TransformErrorKind:
+        latest = self._buffer.get_latest_common_time(target, source)
+        is_late = stamp_ns > latest.nanoseconds
+        return TransformErrorKind.IN_FUTURE if is_late else TransformErrorKind.TOO_OLD
+
+
+class Broadcaster:
+    """Sends transforms from the map on /tf.
+
+    map to odom is repeated with stamps of the node's clock, post-dated and strictly increasing;
+    map to base carries the image's stamp and is sent once.
+    """
+
+    def __init__(self, publisher: Publisher, map_frame: str) -> None:
+        """Start without a transform: nothing is sent before the first fix."""
+        self._publisher = publisher
+        self._map_frame = map_frame
+        self._odom: tuple[str, RigidTransform] | None = None
+        self._last_stamp_ns = 0
+
+    @property
+    def has_fix(self) -> bool:
+        """Whether there is a map to odom to repeat."""
+        return self._odom is not None
+
+    def set_odom(self, odom_frame: str, map_from_odom: RigidTransform) -> None:
+        """Take a new map to odom."""
+        self._odom = odom_frame, map_from_odom
+
+    def repeat(self, now_ns: int, tolerance_s: float) -> None:
+        """Send map to odom, if there is one."""
+        if self._odom is None:
+            return
+        odom_frame, map_from_odom = self._odom
+        post_dated_ns = now_ns + round(tolerance_s * 1e9)
+        self._send(odom_frame, max(post_dated_ns, self._last_stamp_ns + 1), map_from_odom)
+
+    def send_base(self, base_frame: str, stamp_ns: int, map_from_base: RigidTransform) -> None:
+        """Send map to base; an image of the same or an older stamp than the last adds nothing."""
+        if stamp_ns > self._last_stamp_ns:
+            self._send(base_frame, stamp_ns, map_from_base)
+
+    def _send(self, child: str, stamp_ns: int, map_from_child: RigidTransform) -> None:
+        message = transform_message(self._map_frame, child, stamp_ns, map_from_child)
+        self._publisher.publish(TFMessage(transforms=[message]))
+        self._last_stamp_ns = stamp_ns
