@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from relloc_ros.errors import DataError
 from relloc_ros.map.checksums import content_checksums, make_map_id
 from relloc_ros.map.colmap_workspace import FeatureWriter, write_workspace
 from relloc_ros.map.format import FRAME_ID, Generation, Manifest
-from relloc_ros.map.image_index import ImageEntry, ImageIndex
+from relloc_ros.map.image_index import ImageEntry, ImageIndex, image_digest
 from relloc_ros.map.publication import new_generation
 from relloc_ros.map.sources import PosedImage, read_image
 from relloc_ros.vision.features import LocalFeatures, extract_features
@@ -76,7 +77,10 @@ def build_map(
         write_workspace(generation, cameras, entries, poses)
         vlad = _make_vocabulary(posed, config, vocabulary, report)
         vlad.save(generation.vocabulary)
-        descriptors = _write_features(posed, entries, vlad, config, generation, report)
+        descriptors, digests = _write_features(posed, entries, vlad, config, generation, report)
+        entries = [
+            replace(entry, digest=digest) for entry, digest in zip(entries, digests, strict=True)
+        ]
         numbers = np.array([[*pose.quat_wxyz, *pose.translation] for pose in poses])
         ImageIndex(entries, numbers, descriptors).write(generation)
         _write_manifest(generation, len(posed), config, source, units)
@@ -155,21 +159,24 @@ def _write_features(
     config: MapConfig,
     generation: Generation,
     report: Progress,
-) -> NDArray[np.float32]:
-    """Store the local features and give the global descriptors (N, D)."""
+) -> tuple[NDArray[np.float32], list[str]]:
+    """Store the local features and give the global descriptors (N, D) and digests."""
 
-    def extract(image: PosedImage) -> tuple[LocalFeatures, NDArray[np.float32]]:
+    def extract(image: PosedImage) -> tuple[LocalFeatures, NDArray[np.float32], str]:
         pixels = read_image(image)
-        return extract_features(pixels, config.max_keypoints), vlad.describe(pixels)
+        features = extract_features(pixels, config.max_keypoints)
+        return features, vlad.describe(pixels), image_digest(pixels)
 
     descriptors = np.empty((len(posed), vlad.dimension), dtype=np.float32)
+    digests = []
     pool = ThreadPoolExecutor(WORKERS)
     try:
         with FeatureWriter(generation) as writer:
-            for i, (features, descriptor) in enumerate(pool.map(extract, posed)):
+            for i, (features, descriptor, digest) in enumerate(pool.map(extract, posed)):
                 writer.write(entries[i].image_id, features)
                 descriptors[i] = descriptor
+                digests.append(digest)
                 report(i + 1, len(posed), 'features')
     finally:
         pool.shutdown(cancel_futures=True)
-    return descriptors
+    return descriptors, digests

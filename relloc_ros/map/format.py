@@ -57,7 +57,7 @@ class Generation:
 
     @property
     def images(self) -> Path:
-        """N lines: image ID, camera ID, stamp_ns, name."""
+        """N lines: image ID, camera ID, stamp_ns, digest, name."""
         return self.folder / 'images.txt'
 
     @property

@@ -8,9 +8,11 @@ Derived from the COLMAP model, because reading that takes seconds for large maps
 from __future__ import annotations
 
 from dataclasses import dataclass
+import hashlib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
@@ -19,30 +21,34 @@ from relloc_ros.errors import MapError
 from relloc_ros.geometry import Array
 from relloc_ros.map.format import Generation
 
-__all__ = ['ImageEntry', 'ImageIndex']
+__all__ = ['ImageEntry', 'ImageIndex', 'image_digest']
 
 MAX_QUATERNION_ERROR = 1e-6
 POSE_NUMBERS = 7
+DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class ImageEntry:
-    """A line of the image list."""
+    """A line of the image list; the digest tells whether another image has the same content."""
 
     image_id: int
     camera_id: int
     stamp_ns: int
     name: str
+    digest: str = ''
 
     def __str__(self) -> str:
         """Return the line."""
-        return f'{self.image_id} {self.camera_id} {self.stamp_ns} {self.name}'
+        return f'{self.image_id} {self.camera_id} {self.stamp_ns} {self.digest} {self.name}'
 
     @classmethod
     def parse(cls, line: str) -> ImageEntry:
         """Read a line; the name is all the rest of it. Raises ValueError."""
-        image_id, camera_id, stamp_ns, name = line.split(' ', 3)
-        return cls(int(image_id), int(camera_id), int(stamp_ns), name)
+        image_id, camera_id, stamp_ns, digest, name = line.split(' ', 4)
+        if len(bytes.fromhex(digest)) != DIGEST_BYTES:
+            raise ValueError(f'{digest!r} is no digest of {DIGEST_BYTES} bytes')
+        return cls(int(image_id), int(camera_id), int(stamp_ns), name, digest)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +98,20 @@ class ImageIndex:
         # A copy: scipy refuses read-only memory.
         centres: Array = -rotations.apply(self.poses[:, 4:].copy(), inverse=True)
         return centres
+
+
+def image_digest(image: NDArray[np.uint8]) -> str:
+    """Give a hash of an image's grey values, as hexadecimal text.
+
+    Equal for the same image from a file and from a message, in colour or grey.
+
+    Args:
+        image: (H, W) grey or (H, W, 3) BGR, uint8.
+    """
+    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)  # noqa: PLR2004
+    content = hashlib.sha256(f'{grey.shape}'.encode())
+    content.update(np.ascontiguousarray(grey).tobytes())
+    return content.hexdigest()[: 2 * DIGEST_BYTES]
 
 
 def _read_entries(path: Path) -> list[ImageEntry]:

@@ -16,7 +16,7 @@ from relloc_ros.errors import DataError, MapError
 from relloc_ros.geometry import Array, RigidTransform
 from relloc_ros.map.feature_store import FeatureStore, MapFeatures
 from relloc_ros.map.format import Generation, Manifest, current_generation
-from relloc_ros.map.image_index import ImageIndex
+from relloc_ros.map.image_index import ImageIndex, image_digest
 from relloc_ros.map.similarity_search import make_search
 from relloc_ros.vision.global_descriptors import DenseVlad
 
@@ -62,6 +62,7 @@ class ReferenceMap:
         self.centres: Array = index.centres()
         self.cameras = store.cameras()
         self._entries = index.entries
+        self._names_by_digest = {entry.digest: entry.name for entry in index.entries}
         self._poses = index.poses
         self._search = make_search(index.descriptors)
         self._store = store
@@ -129,6 +130,10 @@ class ReferenceMap:
                 f'({", ".join(map(str, self.cameras))})'
             )
         return next(iter(self.cameras.values()))
+
+    def find_same(self, image: NDArray[np.uint8]) -> str | None:
+        """Give the name of the map image with the same content as a grey or BGR image."""
+        return self._names_by_digest.get(image_digest(image))
 
     def cam_from_map(self, index: int) -> RigidTransform:
         """Pose of an image."""

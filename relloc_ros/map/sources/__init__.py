@@ -18,7 +18,14 @@ from relloc_ros.errors import DataError
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.map.sources.colmap import find_model, read_model
 
-__all__ = ['PosedImage', 'read_image', 'read_list', 'read_source']
+__all__ = [
+    'PosedImage',
+    'read_image',
+    'read_list',
+    'read_pixels',
+    'read_source',
+    'stamp_from_name',
+]
 
 TIMESTAMP_RANGE_S = (Decimal(10) ** 8, Decimal(10) ** 10)
 """A file named by a number of seconds in this range is named by its time, as in TUM data sets."""
@@ -90,7 +97,16 @@ def read_source(
 
 
 def read_image(posed: PosedImage) -> NDArray[np.uint8]:
-    """Read the file as (H, W, 3) BGR uint8, as large as its camera says.
+    """Read the image as (H, W, 3) BGR uint8.
+
+    Raises:
+        DataError: not readable, or not of the camera's size.
+    """
+    return read_pixels(posed.path, posed.camera)
+
+
+def read_pixels(path: Path, camera: Camera) -> NDArray[np.uint8]:
+    """Read an image file as (H, W, 3) BGR uint8, as large as its camera says.
 
     Raises:
         DataError: not readable, or not of the camera's size.
@@ -98,16 +114,15 @@ def read_image(posed: PosedImage) -> NDArray[np.uint8]:
     # Calibration belongs to the stored pixels, whatever EXIF says about turning them.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imread(str(posed.path), flags)
+        image = cv2.imread(str(path), flags)
     except cv2.error as error:
-        raise DataError(f'cannot decode image {posed.path}: {error}') from error
+        raise DataError(f'cannot decode image {path}: {error}') from error
     if image is None:
-        raise DataError(f'cannot decode image {posed.path}: missing, damaged or no image file')
+        raise DataError(f'cannot decode image {path}: missing, damaged or no image file')
     height, width = image.shape[:2]
-    camera = posed.camera
     if (width, height) != (camera.width, camera.height):
         raise DataError(
-            f'image {posed.path} is {width}x{height} pixels, its camera {camera.width}x'
+            f'image {path} is {width}x{height} pixels, its camera {camera.width}x'
             f'{camera.height}: scale the calibration, or use the images it was made for'
         )
     return np.asarray(image, dtype=np.uint8)
@@ -148,13 +163,14 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def _stamps(names: Sequence[str]) -> list[int]:
-    times = [_time_ns(name) for name in names]
+    times = [stamp_from_name(name) for name in names]
     if all(time is not None for time in times):
         return [time for time in times if time is not None]
     return [FIRST_STAMP_NS + i * FRAME_PERIOD_NS for i in range(len(names))]
 
 
-def _time_ns(name: str) -> int | None:
+def stamp_from_name(name: str) -> int | None:
+    """Nanoseconds, if an image is named by a number of seconds; None otherwise."""
     try:
         seconds = Decimal(PurePosixPath(name).stem)
     except InvalidOperation:
