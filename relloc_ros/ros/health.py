@@ -162,7 +162,9 @@ class Health:
             yield Problem('camera_info', error, around.camera_problem)
         elif not around.has_camera and (waited or self._received):
             yield Problem(
-                'camera_info', error, f'camera_info missing on topic {around.camera_info_topic}'
+                'camera_info',
+                error,
+                f'camera_info missing on topic {around.camera_info_topic}',
             )
         if self._received and abs(self._stamp_offset_s) > MAX_STAMP_OFFSET_S:
             yield Problem(

@@ -18,14 +18,25 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from relloc_ros.config import LocalizationConfig, NodeConfig, Parameter, make_config, nearest
+from relloc_ros.config import (
+    LocalizationConfig,
+    NodeConfig,
+    Parameter,
+    make_config,
+    nearest,
+)
 from relloc_ros.config import parameters as leaves
 from relloc_ros.errors import ConfigError
 from relloc_ros.ros.parameter_file import MUTABILITY, node_parameters
 
 __all__ = ['NodeParameters']
 
-NOT_OURS = ('use_sim_time', 'qos_overrides.', 'start_type_description_service', 'diagnostic_')
+NOT_OURS = (
+    'use_sim_time',
+    'qos_overrides.',
+    'start_type_description_service',
+    'diagnostic_',
+)
 """Beginnings of parameters that rclpy and others look for on a node."""
 
 LARGEST_INTEGER = 2**63 - 1
@@ -84,6 +95,11 @@ class NodeParameters:
         """
         return make_config(LocalizationConfig, self._values(LocalizationConfig))
 
+    @property
+    def autostart(self) -> bool:
+        """Whether the node shall configure and activate itself."""
+        return self._node.get_parameter('autostart').value is True
+
     def _values(self, config_class: type) -> dict[str, Any]:
         if self.problems:
             raise ConfigError('; '.join(self.problems.values()))
@@ -116,7 +132,10 @@ class NodeParameters:
         self.problems[parameter.name] = problem
         self._node.get_logger().error(problem)
         self._node.declare_parameter(
-            parameter.name, parameter.default, _descriptor(parameter), ignore_override=True
+            parameter.name,
+            parameter.default,
+            _descriptor(parameter),
+            ignore_override=True,
         )
 
     def _on_set(self, changes: list[RosParameter]) -> SetParametersResult:

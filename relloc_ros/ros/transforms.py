@@ -9,6 +9,7 @@ import time
 from typing import Any, Protocol
 
 from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
 from rclpy.time import Time
 from tf2_msgs.msg import TFMessage
 
@@ -26,7 +27,9 @@ try:
 except ImportError:
     tf2_ros = None
 
-__all__ = ['Broadcaster', 'Tf2Buffer', 'Transforms', 'make_buffer']
+__all__ = ['TF_QOS', 'Broadcaster', 'Tf2Buffer', 'Transforms', 'make_buffer']
+
+TF_QOS = QoSProfile(depth=100)
 
 
 class Transforms(Protocol):
@@ -127,9 +130,9 @@ class Broadcaster:
         self._last_stamp_ns = 0
 
     @property
-    def has_fix(self) -> bool:
-        """Whether there is a map to odom to repeat."""
-        return self._odom is not None
+    def has_sent(self) -> bool:
+        """Whether anything was sent."""
+        return self._last_stamp_ns > 0
 
     def set_odom(self, odom_frame: str, map_from_odom: RigidTransform) -> None:
         """Take a new map to odom."""
