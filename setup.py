@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Package for pip and for colcon (ament_python)."""
+
+from pathlib import Path
+import re
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+NAME = 'relloc_ros'
+VERSION = re.search(
+    r"^__version__ = '([^']+)'", (HERE / NAME / '__init__.py').read_text(), re.MULTILINE
+).group(1)
+
+setup(
+    name=NAME,
+    version=VERSION,
+    description='Visual relocalization for robots: from a camera image to a trustworthy pose',
+    long_description=(HERE / 'README.md').read_text(),
+    long_description_content_type='text/markdown',
+    author='the relloc_ros authors',
+    license='Apache-2.0',
+    packages=find_packages(include=[NAME, f'{NAME}.*']),
+    package_data={NAME: ['py.typed']},
+    python_requires='>=3.10',
+    install_requires=[
+        'numpy>=1.26',
+        'opencv-python-headless>=4.5',
+        'poselib>=2.0.4',
+        'pycolmap>=3.12',
+        'pydantic>=2',
+        'pyyaml',
+        'rich',
+        'rosbags>=0.10',
+        'scipy>=1.8',
+        'setuptools',
+        'transforms3d>=0.4.2',
+        'typer>=0.12',
+    ],
+    extras_require={
+        'learn': ['torch>=2.2'],
+        'report': ['matplotlib'],
+        'ros': ['ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-common-interfaces'],
+        'dev': ['mypy', 'pytest', 'ruff', 'scipy-stubs', 'types-PyYAML'],
+        'test': ['pytest'],
+    },
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (f'share/{NAME}', ['package.xml']),
+        (f'share/{NAME}/launch', sorted(map(str, Path('launch').glob('*.launch.py')))),
+        (f'share/{NAME}/config', sorted(map(str, Path('config').glob('*.*')))),
+    ],
+    zip_safe=False,
+    entry_points={
+        'console_scripts': [
+            'relloc = relloc_ros.cli.main:main',
+            'localization_node = relloc_ros.ros.localization_node:main',
+        ],
+        'relloc.commands': ['replay = relloc_ros.ros.replay:replay'],
+    },
+)
