@@ -34,6 +34,10 @@ class BagFile:
 
     Messages are read by the standard definitions of their types. These have been the same in all
     releases of ROS 2, while those inside bags may be missing, and would be turned into code.
+
+    Attributes:
+        path: the bag.
+        is_ros1: whether messages are serialized as in ROS 1.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,14 +54,14 @@ class BagFile:
                 f'{path} is no bag: expected a rosbag2 folder with metadata.yaml, '
                 f'or a file ending in {", ".join(FILE_SUFFIXES)}'
             )
-        is_ros1 = path.suffix == '.bag' and path.is_file()
+        self.is_ros1 = path.suffix == '.bag' and path.is_file()
         self._reader: Ros1Reader | Ros2Reader
         with self._errors():
-            self._reader = Ros1Reader(path) if is_ros1 else Ros2Reader(_storage(path))
+            self._reader = Ros1Reader(path) if self.is_ros1 else Ros2Reader(_storage(path))
             self._reader.open()
-        types = ros1_types() if is_ros1 else ros2_types()
+        types = ros1_types() if self.is_ros1 else ros2_types()
         self._deserialize: Callable[[bytes, str], Any] = (
-            types.deserialize_ros1 if is_ros1 else types.deserialize_cdr
+            types.deserialize_ros1 if self.is_ros1 else types.deserialize_cdr
         )
 
     @property
