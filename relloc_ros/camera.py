@@ -16,7 +16,7 @@ import pycolmap
 from relloc_ros.errors import DataError
 from relloc_ros.geometry import Array
 
-__all__ = ["Camera"]
+__all__ = ['Camera']
 
 MAX_ROUND_TRIP_ERROR_PX = 1.0
 """A pixel whose undistorted ray projects further away than this has no usable ray."""
@@ -41,12 +41,12 @@ class Camera:
     def __post_init__(self) -> None:
         """Check that the numbers describe a camera."""
         if self.width <= 0 or self.height <= 0:
-            raise DataError(f"camera size {self.width}x{self.height} is not positive")
+            raise DataError(f'camera size {self.width}x{self.height} is not positive')
         camera = _pycolmap_camera(self)
         if not np.isfinite(self.params).all() or camera.mean_focal_length() <= 0:
             raise DataError(
-                f"{self.model} camera parameters {self.params} need finite numbers and a positive "
-                "focal length: calibrate the camera"
+                f'{self.model} camera parameters {self.params} need finite numbers and a positive '
+                'focal length: calibrate the camera'
             )
 
     @property
@@ -71,9 +71,7 @@ class Camera:
     def project(self, points: Array) -> Array:
         """Project (N, 3) points of the camera frame to pixels (N, 2); NaN behind the camera."""
         camera = _pycolmap_camera(self)
-        pixels: Array = np.array(
-            camera.img_from_cam(np.ascontiguousarray(points)), dtype=float
-        )
+        pixels: Array = np.array(camera.img_from_cam(np.ascontiguousarray(points)), dtype=float)
         pixels[~(points[:, 2] > 0)] = np.nan
         return pixels
 
@@ -100,18 +98,16 @@ class Camera:
 
 @lru_cache(maxsize=256)
 def _pycolmap_camera(camera: Camera) -> pycolmap.Camera:
-    known = [name for name in pycolmap.CameraModelId.__members__ if name != "INVALID"]
+    known = [name for name in pycolmap.CameraModelId.__members__ if name != 'INVALID']
     if camera.model not in known:
-        raise DataError(
-            f"unknown camera model {camera.model!r}; known: {', '.join(known)}"
-        )
+        raise DataError(f'unknown camera model {camera.model!r}; known: {", ".join(known)}')
     result = pycolmap.Camera.create_from_model_name(
         1, camera.model, 1.0, camera.width, camera.height
     )
     if len(result.params) != len(camera.params):
         raise DataError(
-            f"{camera.model} takes {len(result.params)} parameters ({result.params_info}), "
-            f"got {len(camera.params)}"
+            f'{camera.model} takes {len(result.params)} parameters ({result.params_info}), '
+            f'got {len(camera.params)}'
         )
     result.params = list(camera.params)
     return result

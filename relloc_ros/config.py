@@ -24,33 +24,33 @@ import yaml
 from relloc_ros.errors import ConfigError
 
 __all__ = [
-    "EssentialConfig",
-    "LocalizationConfig",
-    "MapConfig",
-    "NodeConfig",
-    "Parameter",
-    "flatten",
-    "make_config",
-    "parameters",
-    "parse_assignments",
-    "read_config_file",
+    'EssentialConfig',
+    'LocalizationConfig',
+    'MapConfig',
+    'NodeConfig',
+    'Parameter',
+    'flatten',
+    'make_config',
+    'parameters',
+    'parse_assignments',
+    'read_config_file',
 ]
 
-Mutability = Literal["live", "inactive", "read_only"]
+Mutability = Literal['live', 'inactive', 'read_only']
 """When a running node takes a change: at once, on the next configure, or never."""
 
-STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+STRICT = ConfigDict(extra='forbid', allow_inf_nan=False)
 
 
 def _setting(
     default: Any,
     description: str,
     *,
-    unit: str = "",
+    unit: str = '',
     ge: float | None = None,
     gt: float | None = None,
     le: float | None = None,
-    mutability: Mutability = "inactive",
+    mutability: Mutability = 'inactive',
 ) -> Any:
     return Field(
         default=default,
@@ -58,7 +58,7 @@ def _setting(
         ge=ge,
         gt=gt,
         le=le,
-        json_schema_extra={"unit": unit, "mutability": mutability},
+        json_schema_extra={'unit': unit, 'mutability': mutability},
     )
 
 
@@ -66,64 +66,64 @@ def _setting(
 class EssentialConfig:
     """Settings of the default localizer `essential`."""
 
-    pair_estimator: Literal["sift_5pt"] = _setting(
-        "sift_5pt",
-        "How the essential matrix of the query and one map image is estimated.",
+    pair_estimator: Literal['sift_5pt'] = _setting(
+        'sift_5pt',
+        'How the essential matrix of the query and one map image is estimated.',
     )
-    refinement: Literal["none", "epipolar", "local_structure"] = _setting(
-        "local_structure",
-        "What follows the RANSAC over pairs: nothing, all matches of all pairs, or triangulated "
-        "points.",
+    refinement: Literal['none', 'epipolar', 'local_structure'] = _setting(
+        'local_structure',
+        'What follows the RANSAC over pairs: nothing, all matches of all pairs, or triangulated '
+        'points.',
     )
     max_pairs: int = _setting(
         12,
-        "Map images used for one query, after diversity and re-ranking.",
+        'Map images used for one query, after diversity and re-ranking.',
         ge=2,
         le=50,
     )
     min_image_distance: float = _setting(
         0.0,
-        "Least distance between the map images used (a of the paper); 0 derives it from the map.",
-        unit="map units",
+        'Least distance between the map images used (a of the paper); 0 derives it.',
+        unit='map units',
         ge=0,
     )
     max_image_distance: float = _setting(
         0.0,
-        "Largest distance between the map images used (b of the paper); 0 derives it from the map.",
-        unit="map units",
+        'Largest distance between the map images used (b of the paper); 0 derives it.',
+        unit='map units',
         ge=0,
     )
     min_agreeing_pairs: int = _setting(
         3,
-        "Fewer map images whose essential matrix agrees with the pose than this: TOO_FEW_INLIERS.",
+        'Fewer map images whose essential matrix agrees with the pose than this: TOO_FEW_INLIERS.',
         ge=2,
         le=50,
     )
     epipolar_threshold_px: float = _setting(
         0.5,
-        "RANSAC threshold of the Sampson error of one pair.",
-        unit="px",
+        'RANSAC threshold of the Sampson error of one pair.',
+        unit='px',
         gt=0,
         le=50,
     )
     reprojection_threshold_px: float = _setting(
         3.0,
-        "Threshold of triangulation and of the absolute pose.",
-        unit="px",
+        'Threshold of triangulation and of the absolute pose.',
+        unit='px',
         gt=0,
         le=50,
     )
     min_triangulation_angle_deg: float = _setting(
         1.0,
-        "Least angle between two rays of a triangulated point.",
-        unit="deg",
+        'Least angle between two rays of a triangulated point.',
+        unit='deg',
         gt=0,
         le=45,
     )
     max_direction_angle_deg: float = _setting(
         15.0,
-        "A pair supports a pose hypothesis if its translation direction agrees within this angle.",
-        unit="deg",
+        'A pair supports a pose hypothesis if its translation direction agrees within this angle.',
+        unit='deg',
         gt=0,
         le=90,
     )
@@ -133,69 +133,65 @@ class EssentialConfig:
 class LocalizationConfig:
     """Settings of the path from image to pose, the same for node, CLI and evaluation."""
 
-    localizer: str = _setting(
-        "essential", "Name of the method in the LOCALIZERS table."
-    )
-    top_k: int = _setting(
-        50, "Map images retrieved by the global descriptor.", ge=1, le=1000
-    )
+    localizer: str = _setting('essential', 'Name of the method in the LOCALIZERS table.')
+    top_k: int = _setting(50, 'Map images retrieved by the global descriptor.', ge=1, le=1000)
     min_similarity: float = _setting(
         0.0,
-        "Map images whose global descriptor is less similar (cosine) are not considered.",
+        'Map images whose global descriptor is less similar (cosine) are not considered.',
         ge=-1,
         le=1,
     )
     max_keypoints: int = _setting(
-        2000, "Local features kept in a query image, strongest first.", ge=16, le=100000
+        2000, 'Local features kept in a query image, strongest first.', ge=16, le=100000
     )
     match_ratio: float = _setting(
         0.85,
-        "Largest ratio of nearest to second-nearest descriptor distance.",
+        'Largest ratio of nearest to second-nearest descriptor distance.',
         gt=0,
         le=1,
     )
     min_match_agreement: float = _setting(
         0.15,
-        "Fewer of all matches on the epipolar lines of the pose than this: TOO_FEW_INLIERS.",
+        'Fewer of all matches on the epipolar lines of the pose than this: TOO_FEW_INLIERS.',
         ge=0,
         le=1,
     )
     min_inliers: int = _setting(
         20,
-        "Fewer query keypoints that support the pose than this: TOO_FEW_INLIERS.",
+        'Fewer query keypoints that support the pose than this: TOO_FEW_INLIERS.',
         ge=6,
         le=10000,
     )
     max_position_std: float = _setting(
         1.0,
-        "A pose whose position is less sure than this (largest axis) is GATED; 0 switches off.",
-        unit="map units",
+        'A pose whose position is less sure than this (largest axis) is GATED; 0 switches off.',
+        unit='map units',
         ge=0,
     )
     max_orientation_std: float = _setting(
         0.2,
-        "A pose whose rotation is less sure than this (largest axis) is GATED; 0 switches off.",
-        unit="rad",
+        'A pose whose rotation is less sure than this (largest axis) is GATED; 0 switches off.',
+        unit='rad',
         ge=0,
     )
     covariance_scale: float = _setting(
-        1.0, "Factor on every covariance, on top of the calibration.", gt=0, le=1e6
+        1.0, 'Factor on every covariance, on top of the calibration.', gt=0, le=1e6
     )
     random_seed: int = _setting(
         0,
-        "Seed of every random step; a frame uses it together with its stamp.",
+        'Seed of every random step; a frame uses it together with its stamp.',
         ge=0,
         le=2**31 - 1,
     )
     descriptor_cache_mb: int = _setting(
         128,
-        "Memory for descriptors of map images read on demand.",
-        unit="MiB",
+        'Memory for descriptors of map images read on demand.',
+        unit='MiB',
         ge=1,
         le=1048576,
     )
     num_threads: int = _setting(
-        0, "Threads of OpenCV and BLAS; 0 leaves them alone.", ge=0, le=1024
+        0, 'Threads of OpenCV and BLAS; 0 leaves them alone.', ge=0, le=1024
     )
     essential: EssentialConfig = Field(default_factory=EssentialConfig)
 
@@ -204,87 +200,81 @@ class LocalizationConfig:
 class MapConfig:
     """Settings a map is built with; kept in its map.yaml, so that queries are treated alike."""
 
-    features: Literal["rootsift"] = _setting(
-        "rootsift", "Local features of the map images."
-    )
+    features: Literal['rootsift'] = _setting('rootsift', 'Local features of the map images.')
     max_keypoints: int = _setting(
-        3000, "Local features kept per map image, strongest first.", ge=16, le=100000
+        3000, 'Local features kept per map image, strongest first.', ge=16, le=100000
     )
-    global_descriptor: Literal["dense_vlad"] = _setting(
-        "dense_vlad", "Global descriptor used for retrieval."
+    global_descriptor: Literal['dense_vlad'] = _setting(
+        'dense_vlad', 'Global descriptor used for retrieval.'
     )
-    vlad_clusters: int = _setting(
-        64, "Visual words of the VLAD vocabulary.", ge=2, le=1024
-    )
+    vlad_clusters: int = _setting(64, 'Visual words of the VLAD vocabulary.', ge=2, le=1024)
     descriptor_dimension: int = _setting(
         512,
-        "Dimension of the whitened global descriptor, at most the number of images.",
+        'Dimension of the whitened global descriptor, at most the number of images.',
         ge=2,
         le=4096,
     )
-    random_seed: int = _setting(0, "Seed of the vocabulary.", ge=0, le=2**31 - 1)
+    random_seed: int = _setting(0, 'Seed of the vocabulary.', ge=0, le=2**31 - 1)
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class NodeConfig:
     """Settings of the ROS node around the localizer; names follow Nav2's AMCL where it has one."""
 
-    map_path: str = _setting("", "Folder of the map.")
-    global_frame_id: str = _setting("map", "Frame of the published pose.")
-    odom_frame_id: str = _setting("odom", "Frame of odometry, child of the map frame.")
-    base_frame_id: str = _setting(
-        "base_link", "Frame of the robot, the body whose pose is meant."
-    )
+    map_path: str = _setting('', 'Folder of the map.')
+    global_frame_id: str = _setting('map', 'Frame of the published pose.')
+    odom_frame_id: str = _setting('odom', 'Frame of odometry, child of the map frame.')
+    base_frame_id: str = _setting('base_link', 'Frame of the robot, the body whose pose is meant.')
     camera_frame: str = _setting(
-        "", "Optical frame of the camera; empty takes the image's frame_id."
+        '', "Optical frame of the camera; empty takes the image's frame_id."
     )
-    tf_broadcast: bool = _setting(True, "False is the same as tf_mode: none.")
-    tf_mode: Literal["map_to_odom", "map_to_base", "none"] = _setting(
-        "map_to_odom", "Which transform is broadcast."
+    tf_broadcast: bool = _setting(True, 'False is the same as tf_mode: none.')
+    tf_mode: Literal['map_to_odom', 'map_to_base', 'none'] = _setting(
+        'map_to_odom', 'Which transform is broadcast.'
     )
     transform_tolerance: float = _setting(
         0.1,
-        "How far map to odom is post-dated.",
-        unit="s",
+        'How far map to odom is post-dated.',
+        unit='s',
         ge=0,
         le=10,
-        mutability="live",
+        mutability='live',
     )
     transform_timeout: float = _setting(
         0.2,
-        "How long a frame waits for late TF.",
-        unit="s",
+        'How long a frame waits for late TF.',
+        unit='s',
         ge=0,
         le=10,
-        mutability="live",
+        mutability='live',
     )
     tf_publish_rate: float = _setting(
-        20.0, "Rate at which map to odom is repeated.", unit="Hz", gt=0, le=1000
+        20.0, 'Rate at which map to odom is repeated.', unit='Hz', gt=0, le=1000
     )
-    image_transport: Literal["raw", "compressed"] = _setting(
-        "raw",
-        "raw subscribes to the image topic, compressed to the same name + /compressed.",
+    image_transport: Literal['raw', 'compressed'] = _setting(
+        'raw',
+        'raw subscribes to the image topic, compressed to the same name + /compressed.',
     )
     max_rate: float = _setting(
         5.0,
-        "Images processed per second at most; 0 is no limit.",
-        unit="Hz",
+        'Images processed per second at most; 0 is no limit.',
+        unit='Hz',
         ge=0,
         le=1000,
-        mutability="live",
+        mutability='live',
     )
     image_timeout: float = _setting(
         2.0,
-        "Without an image for this long, diagnostics warn.",
-        unit="s",
+        'Without an image for this long, diagnostics warn.',
+        unit='s',
         gt=0,
         le=3600,
-        mutability="live",
+        mutability='live',
     )
     autostart: bool = _setting(
         False,
-        "Configure and activate at start; a lifecycle manager wants false.",
-        mutability="read_only",
+        'Configure and activate at start; a lifecycle manager wants false.',
+        mutability='read_only',
     )
 
 
@@ -320,9 +310,9 @@ def parameters(config_class: type) -> dict[str, Parameter]:
     hints = get_type_hints(config_class)
     leaves: dict[str, Parameter] = {}
     for name, info in config_class.__pydantic_fields__.items():  # type: ignore[attr-defined]
-        if hasattr(hints[name], "__pydantic_fields__"):
+        if hasattr(hints[name], '__pydantic_fields__'):
             for key, leaf in parameters(hints[name]).items():
-                leaves[f"{name}.{key}"] = _renamed(leaf, f"{name}.{key}")
+                leaves[f'{name}.{key}'] = _renamed(leaf, f'{name}.{key}')
         else:
             leaves[name] = _parameter(name, hints[name], info)
     return leaves
@@ -330,14 +320,14 @@ def parameters(config_class: type) -> dict[str, Parameter]:
 
 def _renamed(leaf: Parameter, name: str) -> Parameter:
     values = {field.name: getattr(leaf, field.name) for field in fields(leaf)}
-    return Parameter(**{**values, "name": name})
+    return Parameter(**{**values, 'name': name})
 
 
 def _parameter(name: str, hint: Any, info: FieldInfo) -> Parameter:
     bounds = {
         key: value
         for item in info.metadata
-        for key in ("ge", "gt", "le")
+        for key in ('ge', 'gt', 'le')
         if (value := getattr(item, key, None)) is not None
     }
     extra = info.json_schema_extra
@@ -347,12 +337,12 @@ def _parameter(name: str, hint: Any, info: FieldInfo) -> Parameter:
         name=name,
         type=type(info.default),
         default=info.default,
-        description=info.description or "",
-        unit=str(extra["unit"]),
-        low=bounds.get("ge", bounds.get("gt")),
-        high=bounds.get("le"),
+        description=info.description or '',
+        unit=str(extra['unit']),
+        low=bounds.get('ge', bounds.get('gt')),
+        high=bounds.get('le'),
         choices=choices,
-        mutability=extra["mutability"],  # type: ignore[arg-type]
+        mutability=extra['mutability'],  # type: ignore[arg-type]
     )
 
 
@@ -361,16 +351,14 @@ def flatten(config: Any) -> dict[str, bool | int | float | str]:
     values: dict[str, bool | int | float | str] = {}
     for field in fields(config):
         value = getattr(config, field.name)
-        if hasattr(value, "__pydantic_fields__"):
-            values.update(
-                {f"{field.name}.{key}": leaf for key, leaf in flatten(value).items()}
-            )
+        if hasattr(value, '__pydantic_fields__'):
+            values.update({f'{field.name}.{key}': leaf for key, leaf in flatten(value).items()})
         else:
             values[field.name] = value
     return values
 
 
-Config = TypeVar("Config")
+Config = TypeVar('Config')
 
 
 def make_config(config_class: type[Config], values: Mapping[str, Any]) -> Config:
@@ -386,7 +374,7 @@ def make_config(config_class: type[Config], values: Mapping[str, Any]) -> Config
     for key, value in values.items():
         if key not in known:
             raise ConfigError(_unknown_key(key, known))
-        *blocks, leaf = key.split(".")
+        *blocks, leaf = key.split('.')
         target = nested
         for block in blocks:
             target = target.setdefault(block, {})
@@ -401,12 +389,12 @@ def nearest(word: str, known: Mapping[str, Any] | list[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the known word most like `word`, or ''."""
     candidates = list(known)
     match = difflib.get_close_matches(word, candidates, n=1, cutoff=0.4)
-    return f" (did you mean '{match[0]}'?)" if match else ""
+    return f" (did you mean '{match[0]}'?)" if match else ''
 
 
 def _unknown_key(key: str, known: Mapping[str, Parameter]) -> str:
     # A leaf named without its block is the most common slip.
-    by_leaf = [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
+    by_leaf = [name for name in known if name.split('.')[-1] == key.rsplit('.', maxsplit=1)[-1]]
     hint = f" (did you mean '{by_leaf[0]}'?)" if by_leaf else nearest(key, known)
     return f"unknown setting '{key}'{hint}"
 
@@ -414,10 +402,10 @@ def _unknown_key(key: str, known: Mapping[str, Parameter]) -> str:
 def _describe(error: ValidationError, known: Mapping[str, Parameter]) -> str:
     lines = []
     for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        about = f" ({known[key].description})" if key in known else ""
+        key = '.'.join(str(part) for part in item['loc'])
+        about = f' ({known[key].description})' if key in known else ''
         lines.append(f"setting '{key}': {item['msg']}, got {item['input']!r}{about}")
-    return "; ".join(lines)
+    return '; '.join(lines)
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, str]:
@@ -428,7 +416,7 @@ def parse_assignments(assignments: list[str]) -> dict[str, str]:
     """
     values = {}
     for item in assignments:
-        key, separator, value = item.partition("=")
+        key, separator, value = item.partition('=')
         if not separator:
             raise ConfigError(f"'{item}' is not of the form key=value")
         values[key.strip()] = value.strip()
@@ -442,21 +430,19 @@ def read_config_file(path: Path) -> dict[str, Any]:
         ConfigError: missing or malformed file.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+        raise ConfigError(f'cannot read {path}: {error.strerror}') from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
+        raise ConfigError(f'{path} is not YAML: {error}') from error
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigError(
-            f"{path} holds a {type(content).__name__}, not a table of settings"
-        )
+        raise ConfigError(f'{path} holds a {type(content).__name__}, not a table of settings')
     sections = [
-        section["ros__parameters"]
+        section['ros__parameters']
         for section in content.values()
-        if isinstance(section, dict) and "ros__parameters" in section
+        if isinstance(section, dict) and 'ros__parameters' in section
     ]
     merged: dict[str, Any] = {}
     for section in sections or [content]:
@@ -464,11 +450,11 @@ def read_config_file(path: Path) -> dict[str, Any]:
     return merged
 
 
-def _dotted(block: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _dotted(block: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in block.items():
         if isinstance(value, dict):
-            values.update(_dotted(value, f"{prefix}{key}."))
+            values.update(_dotted(value, f'{prefix}{key}.'))
         else:
-            values[f"{prefix}{key}"] = value
+            values[f'{prefix}{key}'] = value
     return values

@@ -12,7 +12,7 @@ from relloc_ros.config import LocalizationConfig
 from relloc_ros.structures import Localization, PoseEstimate, Status
 from relloc_ros.vision.covariance import standard_deviations
 
-__all__ = ["gate"]
+__all__ = ['gate']
 
 
 def gate(localization: Localization, config: LocalizationConfig) -> Localization:
@@ -23,12 +23,8 @@ def gate(localization: Localization, config: LocalizationConfig) -> Localization
     covariance = pose.covariance * config.covariance_scale
     refusal = _refusal(PoseEstimate(pose.map_from_body, covariance), config)
     if refusal:
-        return replace(
-            localization, status=Status.GATED, reason=refusal, camera_pose=None
-        )
-    return replace(
-        localization, camera_pose=PoseEstimate(pose.map_from_body, covariance)
-    )
+        return replace(localization, status=Status.GATED, reason=refusal, camera_pose=None)
+    return replace(localization, camera_pose=PoseEstimate(pose.map_from_body, covariance))
 
 
 def _refusal(pose: PoseEstimate, config: LocalizationConfig) -> str:
@@ -38,12 +34,12 @@ def _refusal(pose: PoseEstimate, config: LocalizationConfig) -> str:
         pose.covariance,
     )
     if not all(np.isfinite(array).all() for array in numbers):
-        return "the pose is not finite"
+        return 'the pose is not finite'
     if np.linalg.eigvalsh(pose.covariance)[0] <= 0.0:
-        return "the covariance is not positive definite"
+        return 'the covariance is not positive definite'
     position_std, rotation_std = standard_deviations(pose.covariance)
     if config.max_position_std and position_std > config.max_position_std:
-        return f"position std {position_std:.3g} exceeds max_position_std"
+        return f'position std {position_std:.3g} exceeds max_position_std'
     if config.max_orientation_std and rotation_std > config.max_orientation_std:
-        return f"rotation std {rotation_std:.3g} rad exceeds max_orientation_std"
-    return ""
+        return f'rotation std {rotation_std:.3g} rad exceeds max_orientation_std'
+    return ''

@@ -14,19 +14,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
-import transforms3d.quaternions as quaternions
+from transforms3d import quaternions
 
 from relloc_ros.errors import DataError
 
 __all__ = [
-    "RigidTransform",
-    "exp_so3",
-    "interpolate",
-    "log_so3",
-    "mean_rotation",
-    "pose_error",
-    "rotation_angle",
-    "skew",
+    'RigidTransform',
+    'exp_so3',
+    'interpolate',
+    'log_so3',
+    'mean_rotation',
+    'pose_error',
+    'rotation_angle',
+    'skew',
 ]
 
 Array = NDArray[np.float64]
@@ -53,9 +53,7 @@ class RigidTransform:
         return cls(np.eye(3), np.zeros(3))
 
     @classmethod
-    def from_quat_xyzw(
-        cls, quat_xyzw: ArrayLike, translation: ArrayLike
-    ) -> RigidTransform:
+    def from_quat_xyzw(cls, quat_xyzw: ArrayLike, translation: ArrayLike) -> RigidTransform:
         """Build from a quaternion in ROS order (x, y, z, w) and a (3,) translation.
 
         Raises:
@@ -65,9 +63,7 @@ class RigidTransform:
         return cls.from_quat_wxyz((w, x, y, z), translation)
 
     @classmethod
-    def from_quat_wxyz(
-        cls, quat_wxyz: ArrayLike, translation: ArrayLike
-    ) -> RigidTransform:
+    def from_quat_wxyz(cls, quat_wxyz: ArrayLike, translation: ArrayLike) -> RigidTransform:
         """Build from a quaternion in COLMAP order (w, x, y, z) and a (3,) translation.
 
         Raises:
@@ -76,12 +72,10 @@ class RigidTransform:
         quat = np.array(quat_wxyz, dtype=np.float64)
         position = np.array(translation, dtype=np.float64)
         if not (np.isfinite(quat).all() and np.isfinite(position).all()):
-            raise DataError(f"pose has a number that is not finite: {quat}, {position}")
+            raise DataError(f'pose has a number that is not finite: {quat}, {position}')
         norm = float(np.linalg.norm(quat))
         if abs(norm - 1.0) > MAX_QUATERNION_NORM_ERROR:
-            raise DataError(
-                f"quaternion {quat} (w, x, y, z) has length {norm:.4f} instead of 1"
-            )
+            raise DataError(f'quaternion {quat} (w, x, y, z) has length {norm:.4f} instead of 1')
         return cls(quaternions.quat2mat(quat / norm), position)
 
     @classmethod
@@ -158,16 +152,14 @@ def rotation_angle(rotation: Array) -> float:
 def mean_rotation(rotations: Array, weights: Array | None = None) -> Array:
     """Mean of (N, 3, 3) rotations on SO(3), with optional (N,) weights.
 
-    The chordal mean: the rotation with the least sum of squared Frobenius distances
-    (Hartley et al., "Rotation Averaging", IJCV 2013, section 5.3). Indifferent to quaternion signs.
+    The chordal mean: the rotation with the least sum of squared Frobenius distances (Hartley et
+    al., "Rotation Averaging", IJCV 2013, section 5.3). Indifferent to quaternion signs.
     """
     mean: Array = Rotation.from_matrix(rotations).mean(weights).as_matrix()
     return mean
 
 
-def interpolate(
-    first: RigidTransform, second: RigidTransform, fraction: float
-) -> RigidTransform:
+def interpolate(first: RigidTransform, second: RigidTransform, fraction: float) -> RigidTransform:
     """Go from ``first`` (fraction 0) to ``second`` (1): straight line and shortest rotation."""
     step = fraction * log_so3(second.rotation @ first.rotation.T)
     translation = (1.0 - fraction) * first.translation + fraction * second.translation

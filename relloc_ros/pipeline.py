@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import time
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
+import time
 from typing import Any
+import zlib
 
 import cv2
 
@@ -21,12 +21,12 @@ from relloc_ros.localizers import create_localizer
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, QueryImage, Status
 
-__all__ = ["Relocalizer", "frame_seed"]
+__all__ = ['Relocalizer', 'frame_seed']
 
 
 def frame_seed(random_seed: int, stamp_ns: int) -> int:
     """Seed of one frame: depends on its stamp, so that dropped frames change nothing."""
-    return zlib.crc32(f"{random_seed}:{stamp_ns}".encode()) & 0x7FFFFFFF
+    return zlib.crc32(f'{random_seed}:{stamp_ns}'.encode()) & 0x7FFFFFFF
 
 
 class Relocalizer:
@@ -62,9 +62,7 @@ class Relocalizer:
             result = self._error(query.stamp_ns, error)
         return _timed(result, start, {})
 
-    def process_message(
-        self, message: Any, camera: Camera, name: str = ""
-    ) -> Localization:
+    def process_message(self, message: Any, camera: Camera, name: str = '') -> Localization:
         """Decode an Image or CompressedImage message and localize it.
 
         A message that cannot be decoded is `Status.ERROR` with the reason.
@@ -74,7 +72,7 @@ class Relocalizer:
             query = decode_image(message, camera, name)
         except DataError as error:
             return _timed(self._error(stamp_of(message), error), start, {})
-        decoding = {"decoding": 1e3 * (time.perf_counter() - start)}
+        decoding = {'decoding': 1e3 * (time.perf_counter() - start)}
         return _timed(self.process(query), start, decoding)
 
     def _error(self, stamp_ns: int, error: DataError) -> Localization:
@@ -85,8 +83,8 @@ def _check_size(query: QueryImage) -> None:
     height, width = query.image.shape[:2]
     if (width, height) != (query.camera.width, query.camera.height):
         raise DataError(
-            f"image {query.name} is {width}x{height}, its camera {query.camera.width}x"
-            f"{query.camera.height}: calibrate for this size"
+            f'image {query.name} is {width}x{height}, its camera {query.camera.width}x'
+            f'{query.camera.height}: calibrate for this size'
         )
 
 
@@ -94,5 +92,5 @@ def _timed(
     localization: Localization, start: float, first_stages: Mapping[str, float]
 ) -> Localization:
     total = 1e3 * (time.perf_counter() - start)
-    stages = {**first_stages, **localization.timings_ms, "total": total}
+    stages = {**first_stages, **localization.timings_ms, 'total': total}
     return replace(localization, timings_ms=stages)

@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 from relloc_ros.camera import Camera
 from relloc_ros.geometry import Array, RigidTransform
 
-__all__ = ["Localization", "PairMatches", "PoseEstimate", "QueryImage", "Status"]
+__all__ = ['Localization', 'PairMatches', 'PoseEstimate', 'QueryImage', 'Status']
 
 
 class Status(str, Enum):
     """Why there is a pose, or why there is none. The value is the printed name."""
 
-    LOCALIZED = "LOCALIZED"
-    NO_FEATURES = "NO_FEATURES"
-    NO_RETRIEVAL = "NO_RETRIEVAL"
-    TOO_FEW_MATCHES = "TOO_FEW_MATCHES"
-    DEGENERATE = "DEGENERATE"
-    TOO_FEW_INLIERS = "TOO_FEW_INLIERS"
-    GATED = "GATED"
-    ERROR = "ERROR"
+    LOCALIZED = 'LOCALIZED'
+    NO_FEATURES = 'NO_FEATURES'
+    NO_RETRIEVAL = 'NO_RETRIEVAL'
+    TOO_FEW_MATCHES = 'TOO_FEW_MATCHES'
+    DEGENERATE = 'DEGENERATE'
+    TOO_FEW_INLIERS = 'TOO_FEW_INLIERS'
+    GATED = 'GATED'
+    ERROR = 'ERROR'
 
     def __str__(self) -> str:
         """Print the bare name."""
@@ -50,8 +50,8 @@ class QueryImage:
     image: NDArray[np.uint8]
     camera: Camera
     stamp_ns: int
-    frame_id: str = ""
-    name: str = ""
+    frame_id: str = ''
+    name: str = ''
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +88,7 @@ class PairMatches:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Localization:
-    """The answer for one image: a pose of the camera with covariance, or a status that says why not.
+    """The answer for one image: a camera pose with covariance, or a status that says why not.
 
     Attributes:
         status: LOCALIZED if, and only if, `camera_pose` is given.
@@ -117,9 +117,7 @@ class Localization:
     def __post_init__(self) -> None:
         """Refuse a pose without LOCALIZED and LOCALIZED without a pose."""
         if (self.status is Status.LOCALIZED) != (self.camera_pose is not None):
-            raise ValueError(
-                f"status {self.status} does not fit camera_pose={self.camera_pose}"
-            )
+            raise ValueError(f'status {self.status} does not fit camera_pose={self.camera_pose}')
 
     @property
     def localized(self) -> bool:
@@ -130,18 +128,14 @@ class Localization:
         """Return the JSON object of ``relloc localize``: pose of the camera in the map."""
         pose = self.camera_pose
         return {
-            "status": self.status.value,
-            "reason": self.reason,
-            "localizer": self.localizer,
-            "stamp_ns": self.stamp_ns,
-            "position": None
-            if pose is None
-            else pose.map_from_body.translation.tolist(),
-            "quat_xyzw": None
-            if pose is None
-            else pose.map_from_body.quat_xyzw.tolist(),
-            "covariance": None if pose is None else pose.covariance.tolist(),
-            "matches": self.num_matches,
-            "inliers": self.num_inliers,
-            "ms": round(self.timings_ms.get("total", 0.0), 3),
+            'status': self.status.value,
+            'reason': self.reason,
+            'localizer': self.localizer,
+            'stamp_ns': self.stamp_ns,
+            'position': None if pose is None else pose.map_from_body.translation.tolist(),
+            'quat_xyzw': None if pose is None else pose.map_from_body.quat_xyzw.tolist(),
+            'covariance': None if pose is None else pose.covariance.tolist(),
+            'matches': self.num_matches,
+            'inliers': self.num_inliers,
+            'ms': round(self.timings_ms.get('total', 0.0), 3),
         }

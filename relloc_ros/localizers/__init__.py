@@ -10,16 +10,14 @@ from relloc_ros.localizers.base import Localizer
 from relloc_ros.localizers.essential import EssentialLocalizer
 from relloc_ros.map.reference_map import ReferenceMap
 
-__all__ = ["LOCALIZERS", "Localizer", "create_localizer"]
+__all__ = ['LOCALIZERS', 'Localizer', 'create_localizer']
 
 LOCALIZERS: dict[str, type[Localizer]] = {
-    "essential": EssentialLocalizer,
+    'essential': EssentialLocalizer,
 }
 
 
-def create_localizer(
-    reference_map: ReferenceMap, config: LocalizationConfig
-) -> Localizer:
+def create_localizer(reference_map: ReferenceMap, config: LocalizationConfig) -> Localizer:
     """Make the localizer the configuration names.
 
     Raises:
@@ -27,9 +25,7 @@ def create_localizer(
         MapError: the map lacks what the method needs.
     """
     if config.localizer not in LOCALIZERS:
-        known = ", ".join(LOCALIZERS)
+        known = ', '.join(LOCALIZERS)
         hint = nearest(config.localizer, list(LOCALIZERS))
-        raise ConfigError(
-            f"unknown localizer '{config.localizer}'{hint}; known: {known}"
-        )
+        raise ConfigError(f"unknown localizer '{config.localizer}'{hint}; known: {known}")
     return LOCALIZERS[config.localizer](reference_map, config)

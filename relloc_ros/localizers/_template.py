@@ -10,7 +10,7 @@ from __future__ import annotations
 from relloc_ros.localizers.base import Localizer, StageTimer
 from relloc_ros.structures import Localization, QueryImage, Status
 
-__all__ = ["TemplateLocalizer"]
+__all__ = ['TemplateLocalizer']
 
 
 class TemplateLocalizer(Localizer):
@@ -19,14 +19,14 @@ class TemplateLocalizer(Localizer):
     def localize(self, query: QueryImage, seed: int) -> Localization:
         """Estimate the pose of the query's camera in the map."""
         timer = StageTimer()
-        with timer("retrieval"):
+        with timer('retrieval'):
             descriptor = self.reference_map.describe(query.image)
             indices, _ = self.reference_map.retrieve(descriptor, self.config.top_k)
         return Localization(
             status=Status.TOO_FEW_MATCHES,
-            reason="this is a template: it estimates nothing",
+            reason='this is a template: it estimates nothing',
             stamp_ns=query.stamp_ns,
-            localizer="template",
+            localizer='template',
             retrieved=tuple(self.reference_map.image_names[i] for i in indices),
             timings_ms=timer.milliseconds,
         )

@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+import time
 
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, QueryImage
 
-__all__ = ["Localizer", "StageTimer"]
+__all__ = ['Localizer', 'StageTimer']
 
 
 class Localizer(ABC):

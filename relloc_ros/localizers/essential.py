@@ -24,7 +24,7 @@ from relloc_ros.localizers.solution import Solution, count_keypoints
 from relloc_ros.structures import Localization, PairMatches, QueryImage, Status
 from relloc_ros.vision.features import extract_features
 
-__all__ = ["EssentialLocalizer"]
+__all__ = ['EssentialLocalizer']
 
 MIN_MATCHES = 8
 """Fewer keypoints in an image, or matches in a pair, cannot support an essential matrix."""
@@ -36,19 +36,17 @@ class EssentialLocalizer(Localizer):
     def localize(self, query: QueryImage, seed: int) -> Localization:
         """Estimate the pose of the query's camera in the map."""
         timer = StageTimer()
-        with timer("features"):
+        with timer('features'):
             features = self._extract(query)
         if len(features) < MIN_MATCHES:
-            reason = f"{len(features)} keypoints: the image is blank, dark, blurred or covered"
+            reason = f'{len(features)} keypoints: the image is blank, dark, blurred or covered'
             return self._answer(query, timer, Solution(Status.NO_FEATURES, reason))
-        with timer("retrieval"):
+        with timer('retrieval'):
             retrieved = self._retrieve(query)
         if len(retrieved) == 0:
-            reason = (
-                "no map image is as similar as min_similarity: not a place of this map?"
-            )
+            reason = 'no map image is as similar as min_similarity: not a place of this map?'
             return self._answer(query, timer, Solution(Status.NO_RETRIEVAL, reason))
-        with timer("matching"):
+        with timer('matching'):
             matched = self._match(features, retrieved)
         solution = self._solve(features, matched, seed, timer)
         return self._answer(query, timer, solution, features, retrieved, matched)
@@ -60,16 +58,10 @@ class EssentialLocalizer(Localizer):
 
     def _retrieve(self, query: QueryImage) -> NDArray[np.intp]:
         descriptor = self.reference_map.describe(query.image)
-        indices, similarities = self.reference_map.retrieve(
-            descriptor, self.config.top_k
-        )
-        return np.asarray(
-            indices[similarities >= self.config.min_similarity], dtype=np.intp
-        )
+        indices, similarities = self.reference_map.retrieve(descriptor, self.config.top_k)
+        return np.asarray(indices[similarities >= self.config.min_similarity], dtype=np.intp)
 
-    def _match(
-        self, features: QueryFeatures, retrieved: NDArray[np.intp]
-    ) -> list[MatchedImage]:
+    def _match(self, features: QueryFeatures, retrieved: NDArray[np.intp]) -> list[MatchedImage]:
         settings = self.config.essential
         matched = match_reference_images(
             self.reference_map,
@@ -89,18 +81,14 @@ class EssentialLocalizer(Localizer):
         timer: StageTimer,
     ) -> Solution:
         if len(matched) < 2:
-            reason = (
-                f"{len(matched)} map images with {MIN_MATCHES} matches, two are needed"
-            )
+            reason = f'{len(matched)} map images with {MIN_MATCHES} matches, two are needed'
             return Solution(Status.TOO_FEW_MATCHES, reason)
-        if self.config.essential.refinement == "local_structure":
-            with timer("local_structure"):
-                solution = solve_from_local_structure(
-                    features, matched, self.config, seed
-                )
+        if self.config.essential.refinement == 'local_structure':
+            with timer('local_structure'):
+                solution = solve_from_local_structure(features, matched, self.config, seed)
             if solution.pose is not None:
                 return solution
-        with timer("essential_matrices"):
+        with timer('essential_matrices'):
             return solve_from_essential_matrices(features, matched, self.config, seed)
 
     def _answer(
@@ -120,13 +108,11 @@ class EssentialLocalizer(Localizer):
             status=solution.status,
             reason=solution.reason,
             stamp_ns=query.stamp_ns,
-            localizer="essential",
+            localizer='essential',
             camera_pose=solution.pose,
             num_matches=sum(len(image.matches) for image in matched),
             num_inliers=count_keypoints(matched, masks),
-            retrieved=tuple(
-                self.reference_map.image_names[index] for index in retrieved
-            ),
+            retrieved=tuple(self.reference_map.image_names[index] for index in retrieved),
             pairs=_pair_matches(features, matched, masks),
             timings_ms=timer.milliseconds,
         )

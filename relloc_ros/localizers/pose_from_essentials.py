@@ -19,7 +19,7 @@ from relloc_ros.vision.epipolar_refinement import epipolar_residuals, refine_epi
 from relloc_ros.vision.pose_from_pairs import estimate_pose_from_pairs
 from relloc_ros.vision.relative_pose import PAIR_ESTIMATORS, MatchedPoints, PairGeometry
 
-__all__ = ["solve_from_essential_matrices"]
+__all__ = ['solve_from_essential_matrices']
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,11 +45,11 @@ def solve_from_essential_matrices(
     """Estimate essential matrices, then the pose most of them agree with."""
     pairs = _estimate_pairs(query, matched, config, seed)
     if len(pairs) < 2:
-        reason = f"{len(pairs)} map images with an essential matrix, two are needed"
+        reason = f'{len(pairs)} map images with an essential matrix, two are needed'
         return Solution(Status.TOO_FEW_INLIERS, reason)
     with_baseline = [pair for pair in pairs if pair.geometry.has_baseline]
     if len(with_baseline) < 2:
-        reason = "no baseline: the query is a mere rotation of the map images"
+        reason = 'no baseline: the query is a mere rotation of the map images'
         return Solution(Status.DEGENERATE, reason)
     result = estimate_pose_from_pairs(
         [pair.geometry.essential for pair in with_baseline],
@@ -57,25 +57,20 @@ def solve_from_essential_matrices(
         max_angle=np.deg2rad(config.essential.max_direction_angle_deg),
     )
     if result is None:
-        reason = "map images and query on one line: the position is free along it"
+        reason = 'map images and query on one line: the position is free along it'
         return Solution(Status.DEGENERATE, reason)
-    agreeing = [
-        pair
-        for pair, agrees in zip(with_baseline, result.inliers, strict=True)
-        if agrees
-    ]
+    agreeing = [pair for pair, agrees in zip(with_baseline, result.inliers, strict=True) if agrees]
     if len(agreeing) < config.essential.min_agreeing_pairs:
-        reason = f"{len(agreeing)} of {len(pairs)} essential matrices agree"
+        reason = f'{len(agreeing)} of {len(pairs)} essential matrices agree'
         return Solution(Status.TOO_FEW_INLIERS, reason)
     pose: PoseEstimate | None = PoseEstimate(result.map_from_cam, result.covariance)
-    if config.essential.refinement != "none":
+    if config.essential.refinement != 'none':
         pose = _refine(result.map_from_cam, agreeing)
     if pose is None:
-        return Solution(Status.DEGENERATE, "the matches leave the pose free")
+        return Solution(Status.DEGENERATE, 'the matches leave the pose free')
     masks = {pair.image.name: pair.mask for pair in agreeing}
     inliers = tuple(
-        masks.get(image.name, np.zeros(len(image.matches), dtype=bool))
-        for image in matched
+        masks.get(image.name, np.zeros(len(image.matches), dtype=bool)) for image in matched
     )
     return accept(pose, inliers, query, matched, config)
 
@@ -92,9 +87,7 @@ def _estimate_pairs(
     pairs = []
     for image in matched:
         points = image.points(query)
-        geometry = estimate(
-            points, threshold_px=settings.epipolar_threshold_px, seed=seed
-        )
+        geometry = estimate(points, threshold_px=settings.epipolar_threshold_px, seed=seed)
         if geometry is None:
             continue
         mask = geometry.inliers
@@ -111,8 +104,6 @@ def _refine(map_from_cam: RigidTransform, pairs: list[_Pair]) -> PoseEstimate | 
     refined = refine_epipolar(map_from_cam, points, poses)
     centres = np.array([pose.inverse().translation for pose in poses])
     distance = float(np.linalg.norm(centres - refined.translation, axis=1).mean())
-    residuals, jacobians = epipolar_residuals(
-        refined, points, poses, scale=max(distance, 1e-9)
-    )
+    residuals, jacobians = epipolar_residuals(refined, points, poses, scale=max(distance, 1e-9))
     covariance = pose_covariance(residuals, jacobians, len(pairs))
     return None if covariance is None else PoseEstimate(refined, covariance)

@@ -16,7 +16,7 @@ from relloc_ros.vision.absolute_pose import absolute_residuals, estimate_absolut
 from relloc_ros.vision.covariance import pose_covariance
 from relloc_ros.vision.local_structure import PosedViews, Tracks, triangulate_tracks
 
-__all__ = ["solve_from_local_structure"]
+__all__ = ['solve_from_local_structure']
 
 
 def solve_from_local_structure(
@@ -29,7 +29,7 @@ def solve_from_local_structure(
     settings = config.essential
     tracks = _triangulate(query, matched, config)
     if len(tracks) < config.min_inliers:
-        return Solution(Status.TOO_FEW_MATCHES, f"{len(tracks)} triangulated keypoints")
+        return Solution(Status.TOO_FEW_MATCHES, f'{len(tracks)} triangulated keypoints')
     points2D = query.normalized[tracks.keypoint_index]
     map_from_cam, inliers = estimate_absolute_pose(
         points2D,
@@ -39,19 +39,15 @@ def solve_from_local_structure(
         seed=seed,
     )
     if inliers.sum() < config.min_inliers:
-        reason = f"{inliers.sum()} inliers of {len(tracks)} triangulated keypoints"
+        reason = f'{inliers.sum()} inliers of {len(tracks)} triangulated keypoints'
         return Solution(Status.TOO_FEW_INLIERS, reason)
     residuals, jacobians = absolute_residuals(
         map_from_cam, points2D[inliers], tracks.points[inliers], query.focal_length
     )
     num_images = int(tracks.seen[inliers].any(axis=0).sum())
-    covariance = pose_covariance(
-        residuals.ravel(), jacobians.reshape(-1, 6), num_images
-    )
+    covariance = pose_covariance(residuals.ravel(), jacobians.reshape(-1, 6), num_images)
     if covariance is None:
-        return Solution(
-            Status.DEGENERATE, "the triangulated keypoints leave the pose free"
-        )
+        return Solution(Status.DEGENERATE, 'the triangulated keypoints leave the pose free')
     masks = _match_masks(tracks.select(inliers), query, matched)
     return accept(PoseEstimate(map_from_cam, covariance), masks, query, matched, config)
 

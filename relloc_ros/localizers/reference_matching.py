@@ -16,7 +16,7 @@ from relloc_ros.vision.features import LocalFeatures
 from relloc_ros.vision.matching import match_mutual_ratio, unit_descriptors
 from relloc_ros.vision.relative_pose import MatchedPoints
 
-__all__ = ["MatchedImage", "QueryFeatures", "match_reference_images", "select_diverse"]
+__all__ = ['MatchedImage', 'QueryFeatures', 'match_reference_images', 'select_diverse']
 
 RANKING_KEYPOINTS = (400, 1000)
 """The strongest keypoints of query and map image decide the order of the retrieved images."""
@@ -44,15 +44,11 @@ class QueryFeatures:
     focal_length: float
 
     @classmethod
-    def of(
-        cls, features: LocalFeatures, normalized: Array, focal_length: float
-    ) -> QueryFeatures:
+    def of(cls, features: LocalFeatures, normalized: Array, focal_length: float) -> QueryFeatures:
         """Keep the keypoints that have a ray (distortion models end somewhere)."""
         valid = np.isfinite(normalized).all(axis=1)
         descriptors = unit_descriptors(features.descriptors[valid])
-        return cls(
-            features.points2D[valid], normalized[valid], descriptors, focal_length
-        )
+        return cls(features.points2D[valid], normalized[valid], descriptors, focal_length)
 
     def __len__(self) -> int:
         """Return the number of keypoints."""
@@ -112,12 +108,9 @@ def match_reference_images(
     counts = np.array(
         [_ranking_matches(reference_map, query, index, ratio) for index in retrieved]
     )
-    ranked = retrieved[np.argsort(-counts, kind="stable")]
+    ranked = retrieved[np.argsort(-counts, kind='stable')]
     chosen = select_diverse(reference_map.centres[ranked], max_images, distance_limits)
-    matched = [
-        _matched_image(reference_map, query, int(index), ratio)
-        for index in ranked[chosen]
-    ]
+    matched = [_matched_image(reference_map, query, int(index), ratio) for index in ranked[chosen]]
     return sorted(matched, key=lambda image: -len(image.matches))
 
 
@@ -141,18 +134,13 @@ def select_diverse(
     taken: list[int] = []
     for index, centre in enumerate(centres):
         distances = np.linalg.norm(centres[taken] - centre, axis=1)
-        if (
-            len(taken) < max_images
-            and ((distances >= least) & (distances <= largest)).all()
-        ):
+        if len(taken) < max_images and ((distances >= least) & (distances <= largest)).all():
             taken.append(index)
     passed_over = [index for index in range(len(centres)) if index not in taken]
     return taken + passed_over[: max_images - len(taken)]
 
 
-def _limits(
-    centres: Array, distance_limits: tuple[float, float]
-) -> tuple[float, float]:
+def _limits(centres: Array, distance_limits: tuple[float, float]) -> tuple[float, float]:
     distances = np.linalg.norm(centres[:, None] - centres[None], axis=2)
     pairs = distances[np.triu_indices(len(centres), 1)]
     typical = float(np.median(pairs)) if len(pairs) else 0.0
@@ -167,9 +155,7 @@ def _ranking_matches(
     num_query, num_reference = RANKING_KEYPOINTS
     strongest = reference_map.features(int(index)).descriptors[:num_reference]
     return len(
-        match_mutual_ratio(
-            query.descriptors[:num_query], unit_descriptors(strongest), ratio
-        )
+        match_mutual_ratio(query.descriptors[:num_query], unit_descriptors(strongest), ratio)
     )
 
 

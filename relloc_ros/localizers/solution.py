@@ -15,7 +15,7 @@ from relloc_ros.localizers.reference_matching import MatchedImage, QueryFeatures
 from relloc_ros.structures import PoseEstimate, Status
 from relloc_ros.vision.epipolar_refinement import pose_sampson_errors
 
-__all__ = ["Solution", "accept", "count_keypoints"]
+__all__ = ['Solution', 'accept', 'count_keypoints']
 
 AGREEMENT_THRESHOLD_PX = 1.5
 
@@ -32,7 +32,7 @@ class Solution:
     """
 
     status: Status
-    reason: str = ""
+    reason: str = ''
     pose: PoseEstimate | None = None
     inliers: tuple[NDArray[np.bool_], ...] = ()
 
@@ -51,9 +51,7 @@ def accept(
     """
     count = count_keypoints(matched, inliers)
     if count < config.min_inliers:
-        return Solution(
-            Status.TOO_FEW_INLIERS, f"{count} inliers, fewer than min_inliers"
-        )
+        return Solution(Status.TOO_FEW_INLIERS, f'{count} inliers, fewer than min_inliers')
     errors = pose_sampson_errors(
         pose.map_from_body,
         [image.points(query) for image in matched],
@@ -61,14 +59,12 @@ def accept(
     )
     agreement = float(np.mean(np.abs(errors) <= AGREEMENT_THRESHOLD_PX))
     if agreement < config.min_match_agreement:
-        reason = f"{count} inliers, but only {agreement:.0%} of all matches agree with the pose"
+        reason = f'{count} inliers, but only {agreement:.0%} of all matches agree with the pose'
         return Solution(Status.TOO_FEW_INLIERS, reason)
-    return Solution(Status.LOCALIZED, "", pose, inliers)
+    return Solution(Status.LOCALIZED, '', pose, inliers)
 
 
-def count_keypoints(
-    matched: Sequence[MatchedImage], masks: Sequence[NDArray[np.bool_]]
-) -> int:
+def count_keypoints(matched: Sequence[MatchedImage], masks: Sequence[NDArray[np.bool_]]) -> int:
     """Count the distinct query keypoints among masked matches."""
     found = [image.matches[mask, 0] for image, mask in zip(matched, masks, strict=True)]
     return len(np.unique(np.concatenate(found))) if found else 0

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import numpy as np
-import poselib
 from numpy.typing import NDArray
+import poselib
 
 from relloc_ros.geometry import Array, RigidTransform, skew
 from relloc_ros.vision.relative_pose import pinhole
 
-__all__ = ["absolute_residuals", "estimate_absolute_pose"]
+__all__ = ['absolute_residuals', 'estimate_absolute_pose']
 
 MAX_RANSAC_ITERATIONS = 2000
 MIN_RANSAC_ITERATIONS = 100
@@ -39,17 +39,17 @@ def estimate_absolute_pose(
         The pose and its inliers (K,). PoseLib always answers: judge by the inliers.
     """
     ransac = {
-        "max_reproj_error": threshold_px,
-        "max_iterations": MAX_RANSAC_ITERATIONS,
-        "min_iterations": MIN_RANSAC_ITERATIONS,
-        "seed": seed,
+        'max_reproj_error': threshold_px,
+        'max_iterations': MAX_RANSAC_ITERATIONS,
+        'min_iterations': MIN_RANSAC_ITERATIONS,
+        'seed': seed,
     }
-    refinement = {"loss_type": "CAUCHY", "loss_scale": LOSS_SCALE_PX}
+    refinement = {'loss_type': 'CAUCHY', 'loss_scale': LOSS_SCALE_PX}
     pose, info = poselib.estimate_absolute_pose(
         points2D * focal_length, points3D, pinhole(focal_length), ransac, refinement
     )
     cam_from_map = RigidTransform(np.array(pose.R), np.array(pose.t))
-    return cam_from_map.inverse(), np.array(info["inliers"], dtype=bool)
+    return cam_from_map.inverse(), np.array(info['inliers'], dtype=bool)
 
 
 def absolute_residuals(
@@ -69,5 +69,5 @@ def absolute_residuals(
     by_point = rows * (focal_length / depth)[:, None, None]
     # x_cam = R^T (X - c) with R replaced by Exp(d) R: dx_cam/dd = R^T [X - c]x.
     basis = np.stack([skew(axis) for axis in np.eye(3)])
-    skews = np.einsum("ka,aij->kij", offsets, basis)
+    skews = np.einsum('ka,aij->kij', offsets, basis)
     return residuals, np.concatenate([-by_point, by_point @ skews], axis=2)

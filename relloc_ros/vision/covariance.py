@@ -11,16 +11,14 @@ import numpy as np
 
 from relloc_ros.geometry import Array
 
-__all__ = ["pose_covariance", "standard_deviations"]
+__all__ = ['pose_covariance', 'standard_deviations']
 
 MIN_RECIPROCAL_CONDITION = 1e-12
 VARIANCE_FLOOR_PX = 0.1
 """Keypoints are not located better than this, however well a few residuals agree."""
 
 
-def pose_covariance(
-    residuals: Array, jacobians: Array, num_images: int
-) -> Array | None:
+def pose_covariance(residuals: Array, jacobians: Array, num_images: int) -> Array | None:
     """Estimate (6, 6) from robustly weighted residuals.
 
     The residuals of one map image are not independent: they share the error of its pose, of the
@@ -36,7 +34,7 @@ def pose_covariance(
         None when the residuals leave a direction of the pose free.
     """
     weights = 1.0 / (1.0 + residuals**2)
-    information = np.einsum("ni,n,nj->ij", jacobians, weights, jacobians)
+    information = np.einsum('ni,n,nj->ij', jacobians, weights, jacobians)
     # Position and rotation have different units: judge the condition after scaling both to one.
     scale = np.sqrt(np.diag(information))
     if not np.isfinite(scale).all() or scale.min() <= 0.0:
@@ -45,9 +43,7 @@ def pose_covariance(
     if np.linalg.eigvalsh(normalized)[0] < MIN_RECIPROCAL_CONDITION:
         return None
     variance = float((weights * residuals**2).sum() / weights.sum())
-    variance = max(variance, VARIANCE_FLOOR_PX**2) * max(
-        len(residuals) / num_images, 1.0
-    )
+    variance = max(variance, VARIANCE_FLOOR_PX**2) * max(len(residuals) / num_images, 1.0)
     covariance = np.linalg.inv(normalized) / np.outer(scale, scale) * variance
     return 0.5 * (covariance + covariance.T)
 

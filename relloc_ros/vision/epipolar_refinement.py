@@ -16,7 +16,7 @@ import poselib
 from relloc_ros.geometry import Array, RigidTransform, exp_so3, skew
 from relloc_ros.vision.relative_pose import MatchedPoints, pinhole, sampson_errors
 
-__all__ = ["epipolar_residuals", "pose_sampson_errors", "refine_epipolar"]
+__all__ = ['epipolar_residuals', 'pose_sampson_errors', 'refine_epipolar']
 
 LOSS_SCALE_PX = 1.0
 DIFFERENCE_STEP = 1e-6
@@ -49,7 +49,7 @@ def refine_epipolar(
         [pinhole(points.reference_focal_length) for points in matches],
         [poselib.CameraPose()],
         [pinhole(matches[0].query_focal_length)],
-        {"loss_type": "CAUCHY", "loss_scale": LOSS_SCALE_PX},
+        {'loss_type': 'CAUCHY', 'loss_scale': LOSS_SCALE_PX},
     )
     return RigidTransform(np.array(refined.R), np.array(refined.t)).inverse()
 
@@ -75,20 +75,14 @@ def epipolar_residuals(
     for axis, step in enumerate(steps):
         delta = np.zeros(6)
         delta[axis] = step
-        forward = pose_sampson_errors(
-            _moved(map_from_cam, delta), matches, cams_from_map
-        )
-        backward = pose_sampson_errors(
-            _moved(map_from_cam, -delta), matches, cams_from_map
-        )
+        forward = pose_sampson_errors(_moved(map_from_cam, delta), matches, cams_from_map)
+        backward = pose_sampson_errors(_moved(map_from_cam, -delta), matches, cams_from_map)
         columns.append((forward - backward) / (2.0 * step))
     return residuals, np.column_stack(columns)
 
 
 def _moved(pose: RigidTransform, delta: Array) -> RigidTransform:
-    return RigidTransform(
-        exp_so3(delta[3:]) @ pose.rotation, pose.translation + delta[:3]
-    )
+    return RigidTransform(exp_so3(delta[3:]) @ pose.rotation, pose.translation + delta[:3])
 
 
 def pose_sampson_errors(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from relloc_ros.geometry import Array
 
-__all__ = ["DESCRIPTOR_SCALE", "LocalFeatures", "extract_features", "to_grey"]
+__all__ = ['DESCRIPTOR_SCALE', 'LocalFeatures', 'extract_features', 'to_grey']
 
 DESCRIPTOR_SCALE = 512.0
 """RootSIFT components times this are stored as uint8, COLMAP's convention."""
@@ -57,17 +57,15 @@ def extract_features(image: NDArray[np.uint8], max_keypoints: int) -> LocalFeatu
     if descriptors is None or len(keypoints) == 0:
         return _no_features()
     # OpenCV keeps ties at the last place, so the cut is made here, in a stable order.
-    order = np.argsort([-keypoint.response for keypoint in keypoints], kind="stable")
+    order = np.argsort([-keypoint.response for keypoint in keypoints], kind='stable')
     order = order[:max_keypoints]
-    points2D = cv2.KeyPoint.convert(keypoints).astype(np.float64)[order] + 0.5 - bias_px
+    points2D = np.array(cv2.KeyPoint.convert(keypoints), dtype=np.float64)[order] + 0.5 - bias_px
     return LocalFeatures(points2D, _root_sift(descriptors[order]))
 
 
 def _create_sift(max_keypoints: int) -> tuple[cv2.SIFT, float]:
     try:
-        return cv2.SIFT.create(
-            nfeatures=max_keypoints, enable_precise_upscale=True
-        ), 0.0
+        return cv2.SIFT.create(nfeatures=max_keypoints, enable_precise_upscale=True), 0.0
     except (cv2.error, TypeError):  # before OpenCV 4.8
         return cv2.SIFT.create(nfeatures=max_keypoints), SIFT_BIAS_PX
 

@@ -8,11 +8,11 @@ VLAD with intra-normalization and signed square root, PCA whitening.
 
 from __future__ import annotations
 
-import warnings
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+import warnings
+import zipfile
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ from relloc_ros.config import MapConfig
 from relloc_ros.errors import DataError
 from relloc_ros.vision.features import to_grey
 
-__all__ = ["DenseVlad", "extract_dense_rootsift"]
+__all__ = ['DenseVlad', 'extract_dense_rootsift']
 
 FloatArray = NDArray[np.float32]
 
@@ -101,14 +101,12 @@ class DenseVlad:
         if len(patches) == 0:
             return np.zeros(self.dimension, dtype=np.float32)
         centred = _vlad(patches, self.centres) - self.mean
-        return _normalize(np.einsum("ij,j->i", self.projection, centred))
+        return _normalize(np.einsum('ij,j->i', self.projection, centred))
 
     def save(self, path: Path) -> None:
         """Write an .npz file."""
-        with path.open("wb") as file:
-            np.savez(
-                file, centres=self.centres, mean=self.mean, projection=self.projection
-            )
+        with path.open('wb') as file:
+            np.savez(file, centres=self.centres, mean=self.mean, projection=self.projection)
 
     @classmethod
     def load(cls, path: Path) -> DenseVlad:
@@ -120,7 +118,7 @@ class DenseVlad:
         try:
             _check_size(path)
             with np.load(path, allow_pickle=False) as file:
-                arrays = [file[name] for name in ("centres", "mean", "projection")]
+                arrays = [file[name] for name in ('centres', 'mean', 'projection')]
         except (
             OSError,
             KeyError,
@@ -128,10 +126,8 @@ class DenseVlad:
             MemoryError,
             zipfile.BadZipFile,
         ) as error:
-            raise DataError(f"cannot read vocabulary {path}: {error}") from error
-        centres, mean, projection = (
-            np.asarray(array, dtype=np.float32) for array in arrays
-        )
+            raise DataError(f'cannot read vocabulary {path}: {error}') from error
+        centres, mean, projection = (np.asarray(array, dtype=np.float32) for array in arrays)
         length = centres.size
         if (
             centres.shape[1:] != (PATCH_DIMENSION,)
@@ -140,8 +136,8 @@ class DenseVlad:
             or len(projection) == 0
         ):
             raise DataError(
-                f"vocabulary {path}: shapes {centres.shape}, {mean.shape}, {projection.shape} do "
-                "not fit together; build it again"
+                f'vocabulary {path}: shapes {centres.shape}, {mean.shape}, {projection.shape} do '
+                'not fit together; build it again'
             )
         return cls(centres, mean, projection)
 
@@ -150,7 +146,7 @@ def _check_size(path: Path) -> None:
     # Stored as is: a file that unpacks to more than its size is none of ours.
     with zipfile.ZipFile(path) as file:
         if sum(member.file_size for member in file.infolist()) > path.stat().st_size:
-            raise ValueError("it is compressed or damaged")
+            raise ValueError('it is compressed or damaged')
 
 
 def extract_dense_rootsift(image: NDArray[np.uint8]) -> FloatArray:
@@ -163,9 +159,7 @@ def extract_dense_rootsift(image: NDArray[np.uint8]) -> FloatArray:
         (N, 128) float32 of length 1; the weakest and the textureless patches are left out.
     """
     cells = _orientation_histograms(_resize(to_grey(image)))
-    windows = np.lib.stride_tricks.sliding_window_view(
-        cells, (CELLS, CELLS), axis=(0, 1)
-    )
+    windows = np.lib.stride_tricks.sliding_window_view(cells, (CELLS, CELLS), axis=(0, 1))
     patches = windows.transpose(0, 1, 3, 4, 2).reshape(-1, PATCH_DIMENSION)
     energy = patches.sum(axis=1)
     keep = energy >= max(np.quantile(energy, WEAKEST_DROPPED), MIN_PATCH_ENERGY)
@@ -176,13 +170,9 @@ def extract_dense_rootsift(image: NDArray[np.uint8]) -> FloatArray:
 def _resize(grey: NDArray[np.uint8]) -> FloatArray:
     scale = LONG_SIDE_PX / max(grey.shape)
     # Whole cells, and at least one patch however narrow the image.
-    height, width = (
-        max(CELLS, round(side * scale / CELL_PX)) * CELL_PX for side in grey.shape
-    )
+    height, width = (max(CELLS, round(side * scale / CELL_PX)) * CELL_PX for side in grey.shape)
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    resized = cv2.resize(grey, (width, height), interpolation=interpolation).astype(
-        np.float32
-    )
+    resized = cv2.resize(grey, (width, height), interpolation=interpolation).astype(np.float32)
     return np.asarray(cv2.GaussianBlur(resized, (0, 0), 1.0))
 
 
@@ -197,9 +187,7 @@ def _orientation_histograms(grey: FloatArray) -> FloatArray:
     fraction = position - lower
     rows, columns = (np.arange(side) // CELL_PX for side in grey.shape)
     cells = (int(rows[-1]) + 1, int(columns[-1]) + 1, ORIENTATIONS)
-    first_bin = ((rows[:, np.newaxis] * cells[1] + columns) * ORIENTATIONS).astype(
-        np.int32
-    )
+    first_bin = ((rows[:, np.newaxis] * cells[1] + columns) * ORIENTATIONS).astype(np.int32)
     histogram = np.zeros(np.prod(cells))
     for orientation, weight in ((lower, 1 - fraction), (lower + 1, fraction)):
         bins = first_bin + orientation % ORIENTATIONS
@@ -212,10 +200,8 @@ def _orientation_histograms(grey: FloatArray) -> FloatArray:
 def _vlad(patches: FloatArray, centres: FloatArray) -> FloatArray:
     """Sum residuals to the nearest word, with intra-, power and L2 normalization: (K * 128,)."""
     # No matrix products: BLAS threads take ten times as long as they should on a busy machine.
-    _, nearest = cv2.batchDistance(
-        patches, centres, cv2.CV_32F, normType=cv2.NORM_L2SQR, K=1
-    )
-    order = np.argsort(nearest[:, 0], kind="stable")
+    _, nearest = cv2.batchDistance(patches, centres, cv2.CV_32F, normType=cv2.NORM_L2SQR, K=1)
+    order = np.argsort(nearest[:, 0], kind='stable')
     counts = np.bincount(nearest[:, 0], minlength=len(centres))
     used = np.flatnonzero(counts)
     starts = np.cumsum(counts[used]) - counts[used]
@@ -227,9 +213,7 @@ def _vlad(patches: FloatArray, centres: FloatArray) -> FloatArray:
     return _normalize(vector)
 
 
-def _train_vocabulary(
-    images: Sequence[NDArray[np.uint8]], config: MapConfig
-) -> FloatArray:
+def _train_vocabulary(images: Sequence[NDArray[np.uint8]], config: MapConfig) -> FloatArray:
     rng = np.random.default_rng(config.random_seed)
     share = max(1, TRAINING_PATCHES // max(1, len(images)))
     samples = [np.empty((0, PATCH_DIMENSION), dtype=np.float32)]
@@ -239,20 +223,16 @@ def _train_vocabulary(
         samples.append(patches[rng.choice(len(patches), count, replace=False)])
     patches = np.concatenate(samples)
     if len(patches) == 0:
-        raise DataError("no image has texture: a vocabulary cannot be learned")
+        raise DataError('no image has texture: a vocabulary cannot be learned')
     words = min(config.vlad_clusters, len(patches))
     with warnings.catch_warnings():
         # A word without patches, as artificial images leave them, keeps its place: no harm.
-        warnings.simplefilter("ignore", UserWarning)
-        centres, _ = kmeans2(
-            patches, words, iter=KMEANS_ITERATIONS, minit="points", seed=rng
-        )
+        warnings.simplefilter('ignore', UserWarning)
+        centres, _ = kmeans2(patches, words, iter=KMEANS_ITERATIONS, minit='points', seed=rng)
     return np.asarray(centres, dtype=np.float32)
 
 
-def _train_whitening(
-    vlads: FloatArray, dimension: int
-) -> tuple[FloatArray, FloatArray]:
+def _train_whitening(vlads: FloatArray, dimension: int) -> tuple[FloatArray, FloatArray]:
     """Give mean and projection of (N, K * 128) vectors.
 
     N images span at most N - 1 directions around their mean, and the last of those carry hardly

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from relloc_ros.geometry import Array, RigidTransform
 
-__all__ = ["PosedViews", "Tracks", "reprojection_errors", "triangulate_tracks"]
+__all__ = ['PosedViews', 'Tracks', 'reprojection_errors', 'triangulate_tracks']
 
 Mask = NDArray[np.bool_]
 
@@ -42,9 +42,7 @@ class PosedViews:
     focal_lengths: Array
 
     @classmethod
-    def of(
-        cls, cams_from_map: list[RigidTransform], focal_lengths: list[float]
-    ) -> PosedViews:
+    def of(cls, cams_from_map: list[RigidTransform], focal_lengths: list[float]) -> PosedViews:
         """Stack poses and focal lengths."""
         return cls(
             np.array([pose.rotation for pose in cams_from_map]).reshape(-1, 3, 3),
@@ -55,7 +53,7 @@ class PosedViews:
     @property
     def centres(self) -> Array:
         """(P, 3) camera centres in the map."""
-        return -np.einsum("pji,pj->pi", self.rotations, self.translations)
+        return -np.einsum('pji,pj->pi', self.rotations, self.translations)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +88,7 @@ class Tracks:
 
 def reprojection_errors(points: Array, observations: Array, views: PosedViews) -> Array:
     """Pixel distances (K, P) of points (K, 3) to their observations; inf behind a camera."""
-    local = np.einsum("pij,kj->kpi", views.rotations, points) + views.translations
+    local = np.einsum('pij,kj->kpi', views.rotations, points) + views.translations
     depth = local[..., 2]
     in_front = depth > MIN_DEPTH
     projected = local[..., :2] / np.where(in_front, depth, 1.0)[..., None]
@@ -128,11 +126,7 @@ def triangulate_tracks(
     points = _refine_points(points, observations, support, views)
     support = seen & (reprojection_errors(points, observations, views) <= threshold_px)
     angles = _largest_ray_angles(points, support, views)
-    good = (
-        (support.sum(axis=1) >= 2)
-        & (angles >= min_angle)
-        & np.isfinite(points).all(axis=1)
-    )
+    good = (support.sum(axis=1) >= 2) & (angles >= min_angle) & np.isfinite(points).all(axis=1)
     return Tracks(keypoint_index[good], observations[good], support[good], points[good])
 
 
@@ -142,7 +136,7 @@ def _best_pairwise_points(
     """Return points (K, 3) and their supporting observations (K, P)."""
     count, num_views = seen.shape
     rays = np.concatenate([observations, np.ones((count, num_views, 1))], axis=2)
-    rays = np.einsum("pji,kpj->kpi", views.rotations, rays)
+    rays = np.einsum('pji,kpj->kpi', views.rotations, rays)
     rays /= np.linalg.norm(rays, axis=2, keepdims=True)
     centres = views.centres
     best_points = np.full((count, 3), np.nan)
@@ -152,16 +146,12 @@ def _best_pairwise_points(
         both = np.flatnonzero(seen[:, first] & seen[:, second])
         if len(both) == 0:
             continue
-        points = _midpoints(
-            centres[first], rays[both, first], centres[second], rays[both, second]
-        )
+        points = _midpoints(centres[first], rays[both, first], centres[second], rays[both, second])
         error = reprojection_errors(points, observations[both], views)
         support = seen[both] & (error <= threshold_px)
         proposed = support[:, first] & support[:, second]
         # One more supporter always beats a smaller error.
-        truncated = np.where(support, error / threshold_px, 0.0).sum(axis=1) / (
-            num_views + 1
-        )
+        truncated = np.where(support, error / threshold_px, 0.0).sum(axis=1) / (num_views + 1)
         score = np.where(proposed, support.sum(axis=1) - truncated, 0.0)
         better = score > best_score[both]
         chosen = both[better]
@@ -174,7 +164,7 @@ def _best_pairwise_points(
 def _midpoints(centre_a: Array, rays_a: Array, centre_b: Array, rays_b: Array) -> Array:
     """Midpoints (K, 3) of the shortest segments between rays of unit length (K, 3)."""
     baseline = centre_b - centre_a
-    cosine = np.einsum("ki,ki->k", rays_a, rays_b)
+    cosine = np.einsum('ki,ki->k', rays_a, rays_b)
     along_a = rays_a @ baseline
     along_b = rays_b @ baseline
     determinant = np.maximum(1.0 - cosine**2, 1e-12)
@@ -185,16 +175,14 @@ def _midpoints(centre_a: Array, rays_a: Array, centre_b: Array, rays_b: Array) -
     return 0.5 * (points_a + points_b)
 
 
-def _refine_points(
-    points: Array, observations: Array, support: Mask, views: PosedViews
-) -> Array:
+def _refine_points(points: Array, observations: Array, support: Mask, views: PosedViews) -> Array:
     """Minimize the squared pixel errors in the supporting views (Gauss-Newton)."""
     points = np.nan_to_num(points)
-    usable = support.any(axis=1)
+    usable: Mask = np.any(support, axis=1)
     for _ in range(GAUSS_NEWTON_STEPS):
         residuals, jacobians = point_residuals(points, observations, support, views)
-        hessian = np.einsum("kpia,kpib->kab", jacobians, jacobians)
-        gradient = np.einsum("kpia,kpi->ka", jacobians, residuals)
+        hessian = np.einsum('kpia,kpib->kab', jacobians, jacobians)
+        gradient = np.einsum('kpia,kpi->ka', jacobians, residuals)
         hessian += 1e-9 * np.trace(hessian, axis1=1, axis2=2)[:, None, None] * np.eye(3)
         hessian[~usable] = np.eye(3)
         points = points - np.linalg.solve(hessian, gradient[..., None])[..., 0]
@@ -205,16 +193,13 @@ def point_residuals(
     points: Array, observations: Array, seen: Mask, views: PosedViews
 ) -> tuple[Array, Array]:
     """Pixel residuals (K, P, 2) and their derivatives (K, P, 2, 3) by the points; 0 if unseen."""
-    local = np.einsum("pij,kj->kpi", views.rotations, points) + views.translations
+    local = np.einsum('pij,kj->kpi', views.rotations, points) + views.translations
     depth = np.where(np.abs(local[..., 2]) > MIN_DEPTH, local[..., 2], MIN_DEPTH)
     projected = local[..., :2] / depth[..., None]
     scale = np.where(seen, views.focal_lengths, 0.0)
     residuals = (projected - observations) * scale[..., None]
     residuals[~seen] = 0.0
-    rows = (
-        views.rotations[None, :, :2, :]
-        - projected[..., None] * views.rotations[None, :, 2:, :]
-    )
+    rows = views.rotations[None, :, :2, :] - projected[..., None] * views.rotations[None, :, 2:, :]
     jacobians = rows * (scale / depth)[..., None, None]
     return residuals, jacobians
 
@@ -223,7 +208,7 @@ def _largest_ray_angles(points: Array, support: Mask, views: PosedViews) -> Arra
     """Largest angle (K,) in radians between two supporting rays."""
     rays = points[:, None, :] - views.centres
     rays /= np.maximum(np.linalg.norm(rays, axis=2, keepdims=True), 1e-12)
-    cosines = np.einsum("kpi,kqi->kpq", rays, rays)
+    cosines = np.einsum('kpi,kqi->kpq', rays, rays)
     both = support[:, :, None] & support[:, None, :]
     smallest = np.where(both, cosines, 1.0).min(axis=(1, 2), initial=1.0)
     return np.arccos(np.clip(smallest, -1.0, 1.0))

@@ -7,13 +7,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["match_mutual_ratio", "unit_descriptors"]
+__all__ = ['match_mutual_ratio', 'unit_descriptors']
 
 
 def unit_descriptors(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Turn (N, D) uint8 descriptors into float32 ones of unit length."""
     values = descriptors.astype(np.float32)
-    norms = np.sqrt(np.einsum("nd,nd->n", values, values))
+    norms = np.sqrt(np.einsum('nd,nd->n', values, values))
     values /= np.maximum(norms, 1e-6)[:, None]
     return values
 

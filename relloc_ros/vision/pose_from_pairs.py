@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from relloc_ros.geometry import Array, RigidTransform, mean_rotation, rotation_angle
 from relloc_ros.vision.relative_pose import decompose_essential
 
-__all__ = ["PairsPose", "estimate_pose_from_pairs"]
+__all__ = ['PairsPose', 'estimate_pose_from_pairs']
 
 MIN_RAY_SPREAD = 1e-3
 """Least eigenvalue of sum(I - d d^T): two rays less than about 2.5 degrees apart fix no point."""
@@ -88,9 +88,7 @@ def estimate_pose_from_pairs(
     return best
 
 
-def _rays(
-    essentials: Sequence[Array], maps_from_ref: Sequence[RigidTransform]
-) -> _Rays:
+def _rays(essentials: Sequence[Array], maps_from_ref: Sequence[RigidTransform]) -> _Rays:
     centres, directions, rotations = [], [], []
     for essential, map_from_ref in zip(essentials, maps_from_ref, strict=True):
         cams_from_ref, translation = decompose_essential(essential)
@@ -123,7 +121,7 @@ def _meeting_point(
         return None
     if weights is not None:
         projectors = projectors * weights[:, None, None]
-    right = np.einsum("pij,pj->i", projectors, rays.centres[which])
+    right = np.einsum('pij,pj->i', projectors, rays.centres[which])
     point: Array = np.linalg.solve(projectors.sum(axis=0), right)
     return point
 
@@ -132,11 +130,11 @@ def _angles(rays: _Rays, pose: RigidTransform) -> tuple[Array, Array, NDArray[np
     """Angles of directions (P,) and nearer rotations (P,), and which rotation is nearer (P,)."""
     offsets = pose.translation - rays.centres
     distances = np.linalg.norm(offsets, axis=1)
-    cosines = np.abs(np.einsum("pi,pi->p", offsets, rays.directions)) / np.maximum(
+    cosines = np.abs(np.einsum('pi,pi->p', offsets, rays.directions)) / np.maximum(
         distances, 1e-12
     )
     direction_angles = np.arccos(np.clip(cosines, 0.0, 1.0))
-    traces = np.einsum("ij,pkij->pk", pose.rotation, rays.rotations)
+    traces = np.einsum('ij,pkij->pk', pose.rotation, rays.rotations)
     rotation_angles = np.arccos(np.clip((traces - 1.0) / 2.0, -1.0, 1.0))
     nearer = rotation_angles.argmin(axis=1)
     return direction_angles, rotation_angles[np.arange(len(nearer)), nearer], nearer
@@ -190,12 +188,8 @@ def _covariance(rays: _Rays, pose: RigidTransform, inliers: NDArray[np.bool_]) -
     information = (projectors / nearest[:, None, None] ** 2).sum(axis=0)
     count = int(inliers.sum())
     covariance = np.zeros((6, 6))
-    covariance[:3, :3] = np.linalg.inv(information) * _variance(
-        directions[inliers], 2 * count - 3
-    )
-    covariance[3:, 3:] = (
-        np.eye(3) * _variance(rotations[inliers], 3 * count - 3) / count
-    )
+    covariance[:3, :3] = np.linalg.inv(information) * _variance(directions[inliers], 2 * count - 3)
+    covariance[3:, 3:] = np.eye(3) * _variance(rotations[inliers], 3 * count - 3) / count
     return covariance
 
 

@@ -12,20 +12,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import poselib
 from numpy.typing import NDArray
+import poselib
 
 from relloc_ros.geometry import Array, skew
 
 __all__ = [
-    "PAIR_ESTIMATORS",
-    "MatchedPoints",
-    "PairGeometry",
-    "decompose_essential",
-    "estimate_essential_5pt",
-    "has_baseline",
-    "pinhole",
-    "sampson_errors",
+    'PAIR_ESTIMATORS',
+    'MatchedPoints',
+    'PairGeometry',
+    'decompose_essential',
+    'estimate_essential_5pt',
+    'has_baseline',
+    'pinhole',
+    'sampson_errors',
 ]
 
 MIN_INLIERS = 15
@@ -88,10 +88,10 @@ def estimate_essential_5pt(
     query_camera = pinhole(matches.query_focal_length)
     reference_camera = pinhole(matches.reference_focal_length)
     ransac = {
-        "max_epipolar_error": threshold_px,
-        "max_iterations": MAX_RANSAC_ITERATIONS,
-        "min_iterations": MIN_RANSAC_ITERATIONS,
-        "seed": seed,
+        'max_epipolar_error': threshold_px,
+        'max_iterations': MAX_RANSAC_ITERATIONS,
+        'min_iterations': MIN_RANSAC_ITERATIONS,
+        'seed': seed,
     }
     pose, info = poselib.estimate_relative_pose(
         matches.reference * matches.reference_focal_length,
@@ -100,17 +100,15 @@ def estimate_essential_5pt(
         query_camera,
         ransac,
     )
-    inliers = np.array(info["inliers"], dtype=bool)
+    inliers = np.array(info['inliers'], dtype=bool)
     if inliers.sum() < max(MIN_INLIERS, MIN_INLIER_RATIO * len(inliers)):
         return None
     rotation = np.array(pose.R)
     essential = skew(np.array(pose.t)) @ rotation
-    return PairGeometry(
-        essential, inliers, has_baseline(matches, inliers, rotation, threshold_px)
-    )
+    return PairGeometry(essential, inliers, has_baseline(matches, inliers, rotation, threshold_px))
 
 
-PAIR_ESTIMATORS = {"sift_5pt": estimate_essential_5pt}
+PAIR_ESTIMATORS = {'sift_5pt': estimate_essential_5pt}
 """Pair estimators by the name used in the configuration."""
 
 
@@ -158,10 +156,8 @@ def sampson_errors(essential: Array, matches: MatchedPoints) -> Array:
     reference_lines = query @ essential
     # Gradient per pixel of each image, so that both cameras' focal lengths count.
     gradient = (query_lines[:, :2] ** 2).sum(axis=1) / matches.query_focal_length**2
-    gradient += (reference_lines[:, :2] ** 2).sum(
-        axis=1
-    ) / matches.reference_focal_length**2
-    errors: Array = np.einsum("ni,ni->n", query, query_lines) / np.sqrt(
+    gradient += (reference_lines[:, :2] ** 2).sum(axis=1) / matches.reference_focal_length**2
+    errors: Array = np.einsum('ni,ni->n', query, query_lines) / np.sqrt(
         np.maximum(gradient, 1e-300)
     )
     return errors
@@ -174,7 +170,7 @@ def pinhole(focal_length: float) -> dict[str, object]:
     given this one; the tests hold the option keys to account.
     """
     params = [focal_length, focal_length, 0.0, 0.0]
-    return {"model": "PINHOLE", "width": 0, "height": 0, "params": params}
+    return {'model': 'PINHOLE', 'width': 0, 'height': 0, 'params': params}
 
 
 def _unit_rays(points2D: Array) -> Array:
