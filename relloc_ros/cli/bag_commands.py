@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from relloc_ros.cli.console import print_note, progress_bar
+from relloc_ros.cli.interruption import terminate_quietly
 from relloc_ros.cli.options import ImagesFolder, ListFile
 
 __all__ = ['app']
@@ -60,6 +61,7 @@ def write(
     from relloc_ros.bags.writer import write_bag
     from relloc_ros.map.sources import read_source
 
+    terminate_quietly()
     posed = read_source(source, images, list_file)
     with progress_bar('writing the bag') as progress:
         write_bag(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from relloc_ros.cli.console import print_note, print_warning, progress_bar
+from relloc_ros.cli.interruption import terminate_quietly
 from relloc_ros.cli.metrics_table import print_metrics
 from relloc_ros.cli.options import (
     ConfigFile,
@@ -36,6 +37,7 @@ NAMES_SHOWN = 3
 Source = Annotated[
     Path,
     typer.Argument(
+        metavar='SOURCE',
         metavar='SOURCE',
         help='COLMAP model with posed images, or a rosbag: a ROS 1 .bag, a ROS 2 folder, .mcap '
         'or .db3.',
@@ -134,6 +136,7 @@ def evaluate(
     from relloc_ros.map.reference_map import ReferenceMap
     from relloc_ros.pipeline import Relocalizer
 
+    terminate_quietly()
     bag_options = {
         'image_topic': image_topic,
         'camera_info_topic': camera_info_topic,

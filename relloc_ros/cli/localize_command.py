@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from relloc_ros.cli.console import print_error
+from relloc_ros.cli.interruption import terminate_quietly
 from relloc_ros.cli.options import (
     ConfigFile,
     LocalizerName,
@@ -31,7 +32,7 @@ __all__ = ['localize']
 
 def localize(
     images: Annotated[
-        list[Path], typer.Argument(metavar='IMAGE...', help='Image files to localize.')
+        list[Path], typer.Argument(metavar='IMAGE', help='Image files to localize.')
     ],
     map_folder: MapFolder,
     camera: Annotated[
@@ -57,6 +58,7 @@ def localize(
     from relloc_ros.map.reference_map import ReferenceMap
     from relloc_ros.pipeline import Relocalizer
 
+    terminate_quietly()
     pipeline_config = localization_config(config, settings, localizer)
     with ReferenceMap.open(map_folder, pipeline_config.descriptor_cache_mb) as reference_map:
         relocalizer = Relocalizer(reference_map, pipeline_config)

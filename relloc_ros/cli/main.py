@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import os
 import sys
 from typing import Annotated
 
@@ -15,18 +16,20 @@ from relloc_ros.cli import bag_commands, map_commands
 from relloc_ros.cli.console import print_error, show_warnings, stdout
 from relloc_ros.cli.evaluate_command import evaluate
 from relloc_ros.cli.extensions import add_extensions
+from relloc_ros.cli.interruption import EXIT_INTERRUPTED, was_interrupted
 from relloc_ros.cli.localize_command import localize
 from relloc_ros.errors import RellocError
 
 __all__ = ['main', 'make_app']
 
 EXIT_FAILURE = 1
-EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; ends by SystemExit: 0, 1 for an error, 2 for wrong usage."""
     show_warnings()
+    # OpenCV prints a line of its own for each file it cannot read; ours say more.
+    os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')
     try:
         make_app()(args=arguments, prog_name='relloc')
     except RellocError as error:
@@ -36,8 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Full disks and forbidden folders can show up anywhere.
         print_error(f'{error.filename or "input or output"}: {error.strerror or error}')
         sys.exit(EXIT_FAILURE)
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
+    except BaseException as error:
+        if was_interrupted(error):
+            sys.exit(EXIT_INTERRUPTED)
+        raise
 
 
 def make_app() -> typer.Typer:

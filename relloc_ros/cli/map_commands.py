@@ -11,6 +11,7 @@ from rich.table import Table
 import typer
 
 from relloc_ros.cli.console import print_error, print_note, progress_bar, stdout
+from relloc_ros.cli.interruption import terminate_quietly
 from relloc_ros.cli.options import (
     ConfigFile,
     ImagesFolder,
@@ -64,6 +65,7 @@ def build(
     from relloc_ros.map.builder import build_map
     from relloc_ros.map.sources import read_source
 
+    terminate_quietly()
     settings_of_map = map_config(config, settings)
     posed = read_source(source, images, list_file)
     with progress_bar('building the map') as progress:

@@ -136,9 +136,7 @@ def evaluate(
     outcomes: list[Outcome] = []
     left_out: list[LeftOut] = []
     for done, query in enumerate(queries, start=1):
-        reason = (
-            '' if allow_map_images else _reason_to_leave_out(query, map_names, reference_map)
-        )
+        reason = '' if allow_map_images else _reason_to_leave_out(query, map_names, reference_map)
         if reason:
             left_out.append(LeftOut(query.name, reason))
         else:
