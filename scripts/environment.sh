@@ -40,7 +40,11 @@ choose_python() {
 }
 
 ros_is_sourced() {
-  [ -n "${ROS_DISTRO:-}" ] && python3 -c 'import rclpy' >/dev/null 2>&1
+  if [ -z "${ros_sourced:-}" ]; then
+    ros_sourced=no
+    [ -n "${ROS_DISTRO:-}" ] && python3 -c 'import rclpy' >/dev/null 2>&1 && ros_sourced=yes
+  fi
+  [ "$ros_sourced" = yes ]
 }
 
 require_tools() {
