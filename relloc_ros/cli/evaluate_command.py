@@ -38,7 +38,6 @@ Source = Annotated[
     Path,
     typer.Argument(
         metavar='SOURCE',
-        metavar='SOURCE',
         help='COLMAP model with posed images, or a rosbag: a ROS 1 .bag, a ROS 2 folder, .mcap '
         'or .db3.',
     ),
