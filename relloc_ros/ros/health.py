@@ -152,12 +152,7 @@ class Health:
         silence_s = self._steady_s() - (self._last_image_s or self._since_s)
         waited = silence_s > around.image_timeout_s
         if waited:
-            yield Problem(
-                'images',
-                error,
-                f'no images in {silence_s:.0f} s on topic {around.image_topic} '
-                f'({around.num_image_publishers} publishers)',
-            )
+            yield Problem('images', error, _no_images(silence_s, around))
         if around.camera_problem:
             yield Problem('camera_info', error, around.camera_problem)
         elif not around.has_camera and (waited or self._received):
@@ -198,6 +193,17 @@ class Health:
 def worst(problems: list[Problem]) -> bytes:
     """Give the level of the worst problem, OK if there is none."""
     return max((problem.level for problem in problems), default=DiagnosticStatus.OK)
+
+
+def _no_images(silence_s: float, around: Surroundings) -> str:
+    topic = around.image_topic
+    text = f'no images in {silence_s:.0f} s on topic {topic}'
+    if not around.num_image_publishers:
+        return f'{text}: nobody publishes it'
+    return (
+        f'{text}, though it has a publisher; if large images get lost on the way, set the parameter '
+        f'qos_overrides.{topic}.subscription.reliability to reliable'
+    )
 
 
 def _age(then_s: float | None, now_s: float) -> str:

@@ -76,7 +76,6 @@ class NodeParameters:
         for name in overrides:
             hint = nearest(name, self._known)
             self.unknown.append(f"unknown parameter '{name}'{hint} is ignored")
-            node.get_logger().warning(self.unknown[-1])
         node.add_on_set_parameters_callback(self._on_set)
 
     def node_config(self) -> NodeConfig:

@@ -150,7 +150,7 @@ def message_type(name: str) -> type | None:
 
 
 def offered_qos(connections: Sequence[Connection]) -> QoSProfile:
-    """Give a profile that satisfies whoever was satisfied by the recorded publishers of a topic."""
+    """Give a profile that satisfies whoever the recorded publishers of a topic satisfied."""
     profiles = [
         profile
         for connection in connections
