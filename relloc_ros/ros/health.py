@@ -201,7 +201,7 @@ def _no_images(silence_s: float, around: Surroundings) -> str:
     if not around.num_image_publishers:
         return f'{text}: nobody publishes it'
     return (
-        f'{text}, though it has a publisher; if large images get lost on the way, set the parameter '
+        f'{text}, though it has a publisher; if large images get lost on the way, set '
         f'qos_overrides.{topic}.subscription.reliability to reliable'
     )
 

@@ -42,7 +42,7 @@ def replay(
     Topics of message types that are not installed are named and left out.
     """
     try:
-        from relloc_ros.ros.playback import play
+        from relloc_ros.ros.playback import play  # noqa: PLC0415
     except ImportError as error:
         raise MissingDependencyError(
             f'relloc replay needs ROS 2 ({error}): source your ROS installation, '

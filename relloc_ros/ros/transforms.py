@@ -110,7 +110,11 @@ class Tf2Buffer:
         return transform_from_message(found.transform)
 
     def _side(self, target: str, source: str, stamp_ns: int) -> TransformErrorKind:
-        latest = self._buffer.get_latest_common_time(target, source)
+        try:
+            latest = self._buffer.get_latest_common_time(target, source)
+        except tf2_ros.TransformException:
+            # A frame has no data, as after `clear`: some may come.
+            return TransformErrorKind.IN_FUTURE
         is_late = stamp_ns > latest.nanoseconds
         return TransformErrorKind.IN_FUTURE if is_late else TransformErrorKind.TOO_OLD
 
