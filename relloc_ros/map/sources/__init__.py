@@ -111,6 +111,8 @@ def read_pixels(path: Path, camera: Camera) -> NDArray[np.uint8]:
     Raises:
         DataError: not readable, or not of the camera's size.
     """
+    if not path.is_file():
+        raise DataError(f'cannot decode image {path}: no such file')
     # Calibration belongs to the stored pixels, whatever EXIF says about turning them.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
@@ -118,7 +120,7 @@ def read_pixels(path: Path, camera: Camera) -> NDArray[np.uint8]:
     except cv2.error as error:
         raise DataError(f'cannot decode image {path}: {error}') from error
     if image is None:
-        raise DataError(f'cannot decode image {path}: missing, damaged or no image file')
+        raise DataError(f'cannot decode image {path}: damaged or no image file')
     height, width = image.shape[:2]
     if (width, height) != (camera.width, camera.height):
         raise DataError(
