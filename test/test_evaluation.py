@@ -1,0 +1,355 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluation: which queries count, what is written, and that folder and bag agree."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+import json
+import math
+from pathlib import Path
+import shutil
+from types import SimpleNamespace
+
+from bag_messages import image, info, pose, tf, write
+import numpy as np
+import pytest
+from synthetic_maps import make_posed
+
+from relloc_ros.bags.reader import BagReader
+from relloc_ros.bags.writer import write_bag
+from relloc_ros.config import LocalizationConfig
+from relloc_ros.errors import DataError
+from relloc_ros.evaluation.queries import BagQueries, FolderQueries, format_stamp
+from relloc_ros.evaluation.run import evaluate
+from relloc_ros.evaluation.writers import prepare_output, write_results
+from relloc_ros.geometry import RigidTransform
+from relloc_ros.map.builder import build_map
+from relloc_ros.map.image_index import image_digest
+from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.sources import read_image, read_source
+from relloc_ros.pipeline import Relocalizer
+from relloc_ros.structures import Localization, PairMatches, PoseEstimate, QueryImage, Status
+
+OFFICE = Path(__file__).parents[1] / 'examples' / 'fr3_office'
+COVARIANCE = np.diag([1e-2, 1e-2, 1e-2, 1e-4, 1e-4, 1e-4])
+METRICS_KEYS = [
+    'localizer',
+    'queries',
+    'localized',
+    'availability',
+    'median_position_error_m',
+    'median_rotation_error_deg',
+    'localized_median_position_error_m',
+    'localized_median_rotation_error_deg',
+    'recall',
+    'latency_ms',
+]
+
+
+class FakeRelocalizer:
+    """Answers from a table of camera poses by stamp; what is not in it fails."""
+
+    def __init__(self, poses, map_names=(), map_images=()):
+        self.config = LocalizationConfig()
+        self.poses = poses
+        self.processed = []
+        digests = {image_digest(pixels): f'twin {i}' for i, pixels in enumerate(map_images)}
+        self.reference_map = SimpleNamespace(
+            image_names=tuple(map_names),
+            find_same=lambda pixels: digests.get(image_digest(pixels)),
+            path=Path('the_map'),
+            map_id='0123456789ab',
+            units='m',
+        )
+
+    def process(self, query: QueryImage) -> Localization:
+        self.processed.append(query.stamp_ns)
+        timings = {'features': 3.0, 'total': 10.0}
+        if query.stamp_ns not in self.poses:
+            return Localization(
+                Status.TOO_FEW_MATCHES, 'only 3, "few"', query.stamp_ns, 'fake', timings_ms=timings
+            )
+        estimate = PoseEstimate(self.poses[query.stamp_ns], COVARIANCE)
+        nothing = np.zeros((0, 2))
+        pairs = (PairMatches('map image', nothing, nothing, np.zeros(0, bool)),)
+        return Localization(
+            Status.LOCALIZED,
+            '',
+            query.stamp_ns,
+            'fake',
+            estimate,
+            num_matches=50,
+            num_inliers=42,
+            pairs=pairs,
+            timings_ms=timings,
+        )
+
+    process_message = Relocalizer.process_message
+    _error = Relocalizer._error
+
+
+def moved(transform: RigidTransform, x: float) -> RigidTransform:
+    return replace(transform, translation=transform.translation + np.array([x, 0.0, 0.0]))
+
+
+def true_poses(posed, error=0.0):
+    return {each.stamp_ns: moved(each.cam_from_map.inverse(), error) for each in posed}
+
+
+def read_results(folder):
+    metrics = json.loads((folder / 'metrics.json').read_text('utf-8'))
+    with (folder / 'errors.csv').open(encoding='utf-8', newline='') as file:
+        rows = list(csv.DictReader(file))
+    poses = [line.split() for line in (folder / 'poses.tum').read_text('utf-8').splitlines()]
+    return metrics, rows, poses
+
+
+@pytest.fixture
+def posed(tmp_path):
+    return make_posed(tmp_path / 'images', 4)
+
+
+def test_what_is_written(tmp_path, posed):
+    relocalizer = FakeRelocalizer(true_poses(posed[:3], error=0.2))
+    evaluation = evaluate(FolderQueries(posed), relocalizer)
+    output = tmp_path / 'a' / 'results'
+    prepare_output(output)
+    write_results(evaluation, output)
+    metrics, rows, poses = read_results(output)
+
+    assert list(metrics)[: len(METRICS_KEYS)] == METRICS_KEYS
+    assert (metrics['queries'], metrics['localized'], metrics['availability']) == (4, 3, 0.75)
+    assert metrics['median_position_error_m'] == pytest.approx(0.2)
+    assert metrics['recall']['0.25m_2deg'] == 0.75
+    assert metrics['latency_ms'] == {'p50': 10, 'p95': 10, 'max': 10, 'stages': {'features': 3}}
+    assert metrics['statuses'] == {'LOCALIZED': 3, 'TOO_FEW_MATCHES': 1}
+    assert metrics['config']['random_seed'] == 0
+    # 0.2 with a standard deviation of 0.1
+    assert metrics['median_nees'] == pytest.approx(4.0)
+
+    assert [row['name'] for row in rows] == [each.name for each in posed]
+    assert rows[0]['stamp'] == '1.000000000'
+    assert float(rows[0]['position_error_m']) == pytest.approx(0.2)
+    assert (rows[0]['inliers'], rows[0]['nees'], rows[0]['ms']) == ('42', '4', '10')
+    assert rows[3]['status'] == 'TOO_FEW_MATCHES'
+    assert rows[3]['reason'] == 'only 3, "few"'
+    assert float(rows[3]['position_error_m']) == math.inf
+    assert rows[3]['nees'] == ''
+
+    assert [pose[0] for pose in poses] == ['1.000000000', '1.000000001', '1.000000002']
+    truth = posed[1].cam_from_map.inverse()
+    expected = [*moved(truth, 0.2).translation, *truth.quat_xyzw]
+    assert np.array(poses[1][1:], dtype=float) == pytest.approx(expected, abs=1e-9)
+
+
+def test_half_failed_means_null_medians(posed):
+    metrics = evaluate(FolderQueries(posed), FakeRelocalizer(true_poses(posed[:2]))).metrics()
+    assert metrics['median_position_error_m'] is None
+    assert metrics['localized_median_position_error_m'] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_map_images_are_left_out_by_name_and_by_content(posed):
+    relocalizer = FakeRelocalizer(
+        true_poses(posed), map_names=[posed[0].name], map_images=[read_image(posed[2])]
+    )
+    evaluation = evaluate(FolderQueries(posed), relocalizer)
+    assert relocalizer.processed == [posed[1].stamp_ns, posed[3].stamp_ns]
+    metrics = evaluation.metrics()
+    assert metrics['queries'] == 2
+    assert metrics['left_out'] == [
+        {'name': posed[0].name, 'reason': 'the map has an image of this name'},
+        {'name': posed[2].name, 'reason': 'the map has the same image as twin 0'},
+    ]
+
+
+def test_map_images_are_taken_on_request(posed):
+    relocalizer = FakeRelocalizer(true_poses(posed), map_names=[each.name for each in posed])
+    evaluation = evaluate(FolderQueries(posed), relocalizer, allow_map_images=True)
+    assert len(evaluation.outcomes) == 4
+    assert evaluation.left_out == ()
+
+
+def test_nothing_left_is_an_error(posed):
+    relocalizer = FakeRelocalizer({}, map_names=[each.name for each in posed])
+    with pytest.raises(DataError, match='all 4 queries are images of the map the_map; --allow'):
+        evaluate(FolderQueries(posed), relocalizer)
+
+
+def test_an_undecodable_image_is_a_failed_query(posed):
+    posed[1].path.write_bytes(b'no image')
+    evaluation = evaluate(FolderQueries(posed), FakeRelocalizer(true_poses(posed)))
+    outcome = evaluation.outcomes[1]
+    assert outcome.localization.status is Status.ERROR
+    assert 'image 1.png' in outcome.localization.reason
+    assert outcome.error == (math.inf, math.inf)
+    assert evaluation.metrics()['availability'] == 0.75
+
+
+def test_matches_are_not_kept(posed):
+    evaluation = evaluate(FolderQueries(posed), FakeRelocalizer(true_poses(posed)))
+    assert all(outcome.localization.pairs == () for outcome in evaluation.outcomes)
+
+
+def test_progress(posed):
+    calls = []
+    evaluate(
+        FolderQueries(posed),
+        FakeRelocalizer({}, map_names=[posed[0].name]),
+        progress=lambda done, total, name: calls.append((done, total, name)),
+    )
+    assert calls == [(i + 1, 4, each.name) for i, each in enumerate(posed)]
+
+
+def test_bags_are_scored_at_the_base(tmp_path, posed):
+    write_bag(posed, tmp_path / 'bag')
+    stamps = {each.stamp_ns: each for each in posed}
+    relocalizer = FakeRelocalizer(true_poses(posed))
+    with BagReader(tmp_path / 'bag') as reader:
+        evaluation = evaluate(BagQueries(reader), relocalizer)
+    assert evaluation.body == 'base_link'
+    assert [outcome.stamp_ns for outcome in evaluation.outcomes] == list(stamps)
+    for outcome in evaluation.outcomes:
+        camera = stamps[outcome.stamp_ns].cam_from_map.inverse()
+        distance = np.linalg.norm(outcome.estimate.map_from_body.translation - camera.translation)
+        assert distance == pytest.approx(math.hypot(0.1, 0.2))
+        assert outcome.error == pytest.approx((0.0, 0.0), abs=1e-6)
+        assert outcome.name == format_stamp(outcome.stamp_ns)
+
+
+def test_a_bag_of_map_images_is_left_out_by_content(tmp_path, posed):
+    write_bag(posed, tmp_path / 'bag')
+    relocalizer = FakeRelocalizer({}, map_images=[read_image(each) for each in posed[:3]])
+    with BagReader(tmp_path / 'bag') as reader:
+        evaluation = evaluate(BagQueries(reader), relocalizer)
+    assert [item.name for item in evaluation.left_out] == [
+        format_stamp(each.stamp_ns) for each in posed[:3]
+    ]
+
+
+def test_frames_that_lack_something_are_failures_with_a_reason(tmp_path):
+    messages = [
+        image(1),
+        info(2),
+        image(3, frame='nowhere'),
+        tf(4, 'base_link', 'cam', 0.5, static=True),
+        image(5),
+        pose(0, 0.0),
+        pose(1, 1.0),
+        pose(3, 3.0),
+    ]
+    path = write(tmp_path / 'bag', messages)
+    relocalizer = FakeRelocalizer({5_000_000_000: RigidTransform.identity()})
+    with BagReader(path) as reader:
+        evaluation = evaluate(BagQueries(reader), relocalizer)
+    first, second, third = evaluation.outcomes
+    assert first.localization.status is second.localization.status is Status.ERROR
+    assert 'no camera_info' in first.localization.reason
+    assert "'nowhere'" in second.localization.reason
+    assert first.error == (math.inf, math.inf)
+    # Localized, but nobody knows where it was.
+    assert third.localization.localized
+    assert third.error is third.nees is None
+    metrics = evaluation.metrics()
+    assert (metrics['queries'], metrics['localized'], metrics['scored']) == (3, 1, 2)
+    assert metrics['recall']['5m_10deg'] == 0.0
+
+
+def test_a_bag_without_truth_is_localized_and_not_scored(tmp_path):
+    messages = [info(1), tf(1, 'base_link', 'cam', 0.5, static=True), image(2), image(3)]
+    path = write(tmp_path / 'bag', messages)
+    relocalizer = FakeRelocalizer({2_000_000_000: RigidTransform.identity()})
+    with BagReader(path) as reader:
+        evaluation = evaluate(BagQueries(reader), relocalizer)
+    output = tmp_path / 'results'
+    prepare_output(output)
+    write_results(evaluation, output)
+    metrics, rows, poses = read_results(output)
+    assert (metrics['queries'], metrics['localized'], metrics['scored']) == (2, 1, 0)
+    assert metrics['median_position_error_m'] is None
+    assert set(metrics['recall'].values()) == {None}
+    assert [row['position_error_m'] for row in rows] == ['', '']
+    assert len(poses) == 1
+
+
+def test_equal_stamps_are_two_queries(tmp_path):
+    messages = [info(1), tf(1, 'base_link', 'cam', 0.5, static=True), image(2), image(2)]
+    with BagReader(write(tmp_path / 'bag', messages)) as reader:
+        evaluation = evaluate(BagQueries(reader), FakeRelocalizer({}))
+    assert len(evaluation.outcomes) == 2
+
+
+def test_results_are_not_mixed(tmp_path, posed):
+    (tmp_path / 'poses.tum').write_text('of another run')
+    (tmp_path / 'notes.txt').write_text('keep me')
+    with pytest.raises(DataError, match=r'already holds poses\.tum.*--overwrite'):
+        prepare_output(tmp_path)
+    prepare_output(tmp_path, overwrite=True)
+    assert not (tmp_path / 'poses.tum').exists()
+    assert (tmp_path / 'notes.txt').exists()
+
+
+def test_an_output_that_cannot_be_made(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(DataError, match='cannot write to'):
+        prepare_output(tmp_path / 'file' / 'results')
+
+
+@pytest.mark.parametrize(
+    ('stamp_ns', 'text'),
+    [
+        (0, '0.000000000'),
+        (1_341_847_983_738_736_000, '1341847983.738736000'),
+        (-5, '-0.000000005'),
+    ],
+)
+def test_stamps_have_nine_decimals(stamp_ns, text):
+    assert format_stamp(stamp_ns) == text
+
+
+@pytest.fixture(scope='module')
+def office_map(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('office') / 'map'
+    build_map(read_source(OFFICE, list_file=OFFICE / 'map.txt'), folder)
+    with ReferenceMap.open(folder) as reference_map:
+        yield reference_map
+
+
+def test_folder_and_lossless_bag_agree(tmp_path, office_map):
+    posed = read_source(OFFICE, list_file=OFFICE / 'query.txt')
+    write_bag(posed, tmp_path / 'bag')
+    relocalizer = Relocalizer(office_map)
+    with BagReader(tmp_path / 'bag') as reader:
+        of_bag = evaluate(BagQueries(reader), relocalizer)
+    of_folder = evaluate(FolderQueries(posed), relocalizer)
+    assert sum(outcome.localization.localized for outcome in of_folder.outcomes) >= 4
+    assert len(of_bag.outcomes) == len(of_folder.outcomes)
+    for bag, folder in zip(of_bag.outcomes, of_folder.outcomes, strict=True):
+        assert bag.stamp_ns == folder.stamp_ns
+        assert bag.localization.status is folder.localization.status
+        if folder.localization.camera_pose is not None:
+            ours = bag.localization.camera_pose.map_from_body.matrix
+            np.testing.assert_allclose(
+                ours, folder.localization.camera_pose.map_from_body.matrix, atol=1e-6
+            )
+
+
+def test_the_sample_is_localized_within_the_target(office_map):
+    posed = read_source(OFFICE, list_file=OFFICE / 'query.txt')
+    metrics = evaluate(FolderQueries(posed), Relocalizer(office_map)).metrics()
+    assert metrics['availability'] >= 0.8
+    assert metrics['median_position_error_m'] <= 0.01
+    assert metrics['median_rotation_error_deg'] <= 0.4
+
+
+def test_a_renamed_map_image_is_found_out(tmp_path, office_map):
+    name = (OFFICE / 'map.txt').read_text().splitlines()[0]
+    posed = read_source(OFFICE, list_file=OFFICE / 'query.txt')
+    copy = tmp_path / 'other name.jpg'
+    shutil.copy(OFFICE / 'images' / name, copy)
+    disguised = replace(posed[0], name=copy.name, path=copy)
+    evaluation = evaluate(FolderQueries([disguised, posed[1]]), Relocalizer(office_map))
+    assert [item.reason for item in evaluation.left_out] == [
+        f'the map has the same image as {name}'
+    ]
