@@ -8,6 +8,7 @@ Every figure printed about the node comes from messages received from its proces
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 import os
@@ -20,23 +21,19 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped
-import matplotlib
+from matplotlib import pyplot as plt
+from matplotlib.patches import Ellipse
 import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import Image
 from tf2_msgs.msg import TFMessage
 
 from relloc_ros.bags.reader import BagReader
 from relloc_ros.frames import stamp_to_ns, transform_from_pose
 from relloc_ros.geometry import RigidTransform, pose_error
 from relloc_ros.map.reference_map import ReferenceMap
-
-matplotlib.use('Agg')
-import matplotlib.pyplot as plt
-from matplotlib.patches import Ellipse
 
 SAMPLE = Path('examples/fr3_office')
 IMAGE_TOPIC = '/camera/image_raw'
@@ -46,6 +43,7 @@ LAST_ANSWER_S = 10.0
 MIN_AVAILABILITY = 0.8
 AGREEMENT_LIMIT = 1e-6
 CHI2_2D_95 = 5.991
+ENLARGEMENT = 10
 
 
 @dataclass
@@ -96,7 +94,7 @@ def run_relloc(*arguments: str | Path) -> None:
 
 
 @contextmanager
-def running_node(map_path: Path, log_path: Path):
+def running_node(map_path: Path, log_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Start the node in a process of its own; end it with SIGINT, as Ctrl-C would."""
     command = [
         sys.executable, '-m', 'relloc_ros.ros.localization_node', '--ros-args',
@@ -194,43 +192,45 @@ def draw(
     path: Path, reference_map: ReferenceMap, answers: Answers, truth: dict[int, RigidTransform]
 ) -> None:
     """Draw everything from above."""
+    plt.switch_backend('Agg')
     figure, axes = plt.subplots(figsize=(8, 8), dpi=110)
-    centres = reference_map.centres
-    axes.scatter(*centres[:, :2].T, marker='^', color='0.6', label='map cameras')
-    for index in range(reference_map.num_images):
+    centres = reference_map.centres[:, :2]
+    axes.scatter(*centres.T, marker='^', color='0.6', label='map cameras')
+    for index, centre in enumerate(centres):
         forward = reference_map.cam_from_map(index).rotation[2]
-        axes.plot(*zip(centres[index, :2], centres[index, :2] + 0.15 * forward[:2]), color='0.8')
+        _line(axes, centre, centre + 0.15 * forward[:2], color='0.8')
     true_xy = np.array([pose.translation[:2] for pose in truth.values()])
-    axes.scatter(*true_xy.T, marker='o', s=70, facecolors='none', edgecolors='tab:green',
-                 label='true base_link (motion capture)')  # fmt: skip
-    for number, (stamp_ns, pose) in enumerate(answers.poses.items()):
-        xy = pose.translation[:2]
-        axes.plot(*xy, '+', color='tab:red', ms=10, label='estimate' if number == 0 else None)
-        if stamp_ns in truth:
-            axes.plot(*zip(xy, truth[stamp_ns].translation[:2]), color='tab:red', lw=1)
-        axes.add_patch(_ellipse(xy, answers.covariances[stamp_ns][:2, :2], number == 0))
-        axes.annotate(_error_text(pose, truth.get(stamp_ns)), xy, xytext=(9, 7),
-                      textcoords='offset points', fontsize=9)  # fmt: skip
-    axes.set(xlabel='x in map [m]', ylabel='y in map [m]', aspect='equal',
-             title='fr3_office from above: the node against motion capture')  # fmt: skip
+    style = {'s': 70, 'facecolors': 'none', 'edgecolors': 'tab:green'}
+    axes.scatter(*true_xy.T, **style, label='true base_link (motion capture)')
+    label: str | None = 'estimate'
+    for stamp_ns, pose in answers.poses.items():
+        xy, true_pose = pose.translation[:2], truth[stamp_ns]
+        axes.plot(*xy, '+', color='tab:red', ms=10, label=label)
+        end = true_pose.translation[:2] + ENLARGEMENT * (xy - true_pose.translation[:2])
+        _line(axes, true_pose.translation[:2], end, color='tab:red', label=label and 'error')
+        ellipse = _ellipse(xy, answers.covariances[stamp_ns][:2, :2])
+        ellipse.set_label(label and '95 % of the covariance')
+        axes.add_patch(ellipse)
+        text = f'{1e3 * pose_error(pose, true_pose)[0]:.0f} mm'
+        axes.annotate(text, xy, xytext=(9, 7), textcoords='offset points', fontsize=9)
+        label = None
+    title = f'fr3_office from above; errors and covariances {ENLARGEMENT} times enlarged'
+    axes.set(xlabel='x in map [m]', ylabel='y in map [m]', aspect='equal', title=title)
     axes.grid(alpha=0.3)
     axes.legend(loc='best')
     figure.tight_layout()
     figure.savefig(path)
 
 
-def _ellipse(xy: np.ndarray, covariance: np.ndarray, first: bool) -> Ellipse:
+def _line(axes: plt.Axes, start: np.ndarray, end: np.ndarray, **style: str | None) -> None:
+    axes.plot([start[0], end[0]], [start[1], end[1]], **style)
+
+
+def _ellipse(xy: np.ndarray, covariance: np.ndarray) -> Ellipse:
     values, vectors = np.linalg.eigh(covariance)
-    width, height = 2 * 10 * np.sqrt(CHI2_2D_95 * values)
+    width, height = 2 * ENLARGEMENT * np.sqrt(CHI2_2D_95 * values)
     angle = float(np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0])))
-    label = '95 % of the covariance, 10 times enlarged' if first else None
-    return Ellipse(
-        tuple(xy), width, height, angle=angle, fill=False, color='tab:blue', label=label
-    )
-
-
-def _error_text(pose: RigidTransform, truth: RigidTransform | None) -> str:
-    return '' if truth is None else f'{1e3 * pose_error(pose, truth)[0]:.0f} mm'
+    return Ellipse(tuple(xy), width, height, angle=angle, fill=False, color='tab:blue')
 
 
 def largest_difference(answers: Answers, tum_file: Path) -> float:
