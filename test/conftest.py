@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The sample map and bag, made once; and a ROS of our own for the tests that need one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import os
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parent.parent / 'examples' / 'fr3_office'
+
+NUM_DOMAINS = 100
+"""Domain IDs above need UDP ports that Linux gives to others."""
+
+
+@pytest.fixture(scope='session')
+def office_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the map of the bundled sample."""
+    from relloc_ros.map.builder import build_map
+    from relloc_ros.map.sources import read_source
+
+    output = tmp_path_factory.mktemp('office') / 'map'
+    return build_map(read_source(EXAMPLE, list_file=EXAMPLE / 'map.txt'), output)
+
+
+@pytest.fixture(scope='session')
+def office_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the query images of the bundled sample as a bag with drifting odometry."""
+    from relloc_ros.bags.writer import write_bag
+    from relloc_ros.map.sources import read_source
+
+    output = tmp_path_factory.mktemp('office') / 'bag'
+    write_bag(
+        read_source(EXAMPLE, list_file=EXAMPLE / 'query.txt'),
+        output,
+        compressed=True,
+        odom_drift=0.05,
+    )
+    return output
+
+
+@pytest.fixture(scope='session')
+def ros_environment() -> Iterator[None]:
+    """Keep what this process and its children say in ROS to themselves."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    patch.setenv('ROS_DOMAIN_ID', str(1 + os.getpid() % NUM_DOMAINS))
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def ros(ros_environment: None) -> Iterator[None]:
+    """Initialize rclpy for one test."""
+    import rclpy
+
+    rclpy.init(args=[])
+    yield
+    rclpy.try_shutdown()
