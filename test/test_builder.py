@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pycolmap
 import pytest
+from synthetic_maps import FISHEYE, PINHOLE, make_posed
 import yaml
 
 from relloc_ros.config import MapConfig
@@ -28,7 +29,6 @@ from relloc_ros.map.check import check_map
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import PosedImage, read_image
 from relloc_ros.vision.features import extract_features
-from synthetic_maps import FISHEYE, PINHOLE, make_posed
 
 CONFIG = MapConfig(max_keypoints=50, vlad_clusters=4)
 
@@ -196,7 +196,7 @@ def only(tmp_path: Path, *names: str) -> bool:
 def test_existing_output_is_kept(tmp_path: Path, posed: list[PosedImage]) -> None:
     output = build_map(posed, tmp_path / 'map', CONFIG)
     map_id = ReferenceMap.open(output).map_id
-    with pytest.raises(MapError, match='exists: choose another output, or .* --overwrite'):
+    with pytest.raises(MapError, match=r'exists: choose another output, or .* --overwrite'):
         build_map(posed[:2], output, CONFIG)
     assert ReferenceMap.open(output).map_id == map_id
 

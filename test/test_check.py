@@ -12,6 +12,7 @@ import sqlite3
 import numpy as np
 import pycolmap
 import pytest
+from synthetic_maps import make_posed
 import yaml
 
 from relloc_ros.config import MapConfig
@@ -19,7 +20,6 @@ from relloc_ros.errors import MapError
 from relloc_ros.map.builder import build_map
 from relloc_ros.map.check import check_map, map_info
 from relloc_ros.vision.global_descriptors import DenseVlad
-from synthetic_maps import make_posed
 
 CONFIG = MapConfig(max_keypoints=60, vlad_clusters=4)
 

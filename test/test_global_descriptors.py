@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 import pytest
+from synthetic_maps import make_texture
 
 from relloc_ros.config import MapConfig
 from relloc_ros.errors import DataError
 from relloc_ros.vision import global_descriptors
 from relloc_ros.vision.global_descriptors import DenseVlad, extract_dense_rootsift
-from synthetic_maps import make_texture
 
 IMAGES = [make_texture(seed, 160, 120) for seed in range(14)]
 CONFIG = MapConfig(vlad_clusters=16, descriptor_dimension=8)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pycolmap
 import pytest
+from synthetic_maps import FISHEYE, PINHOLE, make_posed
 import yaml
 
 from relloc_ros.camera import Camera
@@ -27,7 +28,6 @@ from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.similarity_search import ExactSearch, make_search
 from relloc_ros.map.sources import PosedImage, read_image
 from relloc_ros.vision.features import extract_features
-from synthetic_maps import FISHEYE, PINHOLE, make_posed, make_texture
 
 CONFIG = MapConfig(max_keypoints=100, vlad_clusters=8)
 
@@ -140,6 +140,15 @@ def test_faiss_finds_the_same() -> None:
         similarities, indices = search.search(query, 7)
         np.testing.assert_array_equal(indices, places)
         np.testing.assert_allclose(similarities, expected, rtol=1e-5)
+
+
+def test_image_with_the_same_content_is_found(built: Path, posed: list[PosedImage]) -> None:
+    reference_map = ReferenceMap.open(built)
+    image = read_image(posed[3])
+    assert reference_map.find_same(image) == posed[3].name
+    image[5, 5] ^= 255
+    assert reference_map.find_same(image) is None
+    assert reference_map.find_same(image[1:]) is None
 
 
 def test_cache_stays_within_its_limit(built: Path) -> None:

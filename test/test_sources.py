@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pycolmap
 import pytest
+from synthetic_maps import FISHEYE, make_posed, make_texture
 
 from relloc_ros.errors import DataError
 from relloc_ros.map.sources import read_image, read_list, read_source
-from synthetic_maps import FISHEYE, make_posed, make_texture
 
 CAMERAS = '# comment\n3 PINHOLE 120 90 100 101 60 45\n7 SIMPLE_RADIAL 120 90 100 60 45 0.01\n'
 IMAGES = (

@@ -108,7 +108,7 @@ def image_digest(image: NDArray[np.uint8]) -> str:
     Args:
         image: (H, W) grey or (H, W, 3) BGR, uint8.
     """
-    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)  # noqa: PLR2004
+    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     content = hashlib.sha256(f'{grey.shape}'.encode())
     content.update(np.ascontiguousarray(grey).tobytes())
     return content.hexdigest()[: 2 * DIGEST_BYTES]
@@ -127,6 +127,6 @@ def _load_array(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
         array = np.load(path, mmap_mode='r', allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise MapError(f'{path} is missing or damaged ({error}): build the map again') from error
-    if array.ndim != 2 or array.dtype != dtype:  # noqa: PLR2004
+    if array.ndim != 2 or array.dtype != dtype:
         raise MapError(f'{path} holds {array.shape} {array.dtype}: build the map again')
     return np.asarray(array)

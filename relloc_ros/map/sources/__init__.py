@@ -73,26 +73,18 @@ def read_source(
     posed = {image.name: image for image in read_model(model)}
     names = sorted(posed)
     stamps = dict(zip(names, _stamps(names), strict=True))
-    wanted = names if list_file is None else read_list(list_file)
-    unknown = [name for name in wanted if name not in posed]
-    if unknown:
-        raise DataError(
-            f'{list_file} names {len(unknown)} images without a pose in {model}, '
-            f'the first is {unknown[0]!r}'
-        )
-    result = [
-        PosedImage(
-            name,
-            _inside(folder, name),
-            posed[name].camera,
-            posed[name].cam_from_map,
-            stamps[name],
-        )
-        for name in wanted
-    ]
+    wanted = names if list_file is None else _listed(list_file, names, model)
+    result = []
+    for name in wanted:
+        image = posed[name]
+        path = _inside(folder, name)
+        result.append(PosedImage(name, path, image.camera, image.cam_from_map, stamps[name]))
     missing = [image.path for image in result if not image.path.is_file()]
     if missing:
-        raise DataError(f'{len(missing)} images are missing, the first is {missing[0]}')
+        raise DataError(
+            f'{len(missing)} images are missing, the first is {missing[0]}: copy them there, or '
+            'name their folder with --images'
+        )
     return result
 
 
@@ -146,6 +138,17 @@ def read_list(path: Path) -> list[str]:
     if not names:
         raise DataError(f'list {path} is empty: give one image name a line')
     return names
+
+
+def _listed(list_file: Path, posed: Sequence[str], model: Path) -> list[str]:
+    wanted = read_list(list_file)
+    unknown = sorted(set(wanted) - set(posed))
+    if unknown:
+        raise DataError(
+            f'{list_file} names {len(unknown)} images without a pose in {model}, '
+            f'the first is {unknown[0]!r}'
+        )
+    return wanted
 
 
 def _find_images(source: Path, model: Path) -> Path:
