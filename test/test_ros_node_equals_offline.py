@@ -1,0 +1,138 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One bag through the node and through the evaluation: the same poses, or the code forked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('tf2_msgs')
+
+from rclpy.executors import SingleThreadedExecutor
+from ros_harness import Robot
+from ros_process import end, parameters, running_node, spin_until
+
+from relloc_ros.bags.reader import BagReader
+from relloc_ros.evaluation.queries import BagQueries
+from relloc_ros.evaluation.run import Outcome, evaluate
+from relloc_ros.frames import (
+    TransformBuffer,
+    stamp_to_ns,
+    transform_from_message,
+    transform_from_pose,
+)
+from relloc_ros.geometry import RigidTransform
+from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.pipeline import Relocalizer
+
+TOLERANCE = 1e-6
+MIN_AVAILABILITY = 0.8
+PLAYING_TIMEOUT_S = 60.0
+CAMERA = ('-r', 'image:=/camera/image_raw', '-r', 'camera_info:=/camera/camera_info')
+
+REPLAY = 'from relloc_ros.cli.main import main; main()'
+
+
+class Node:
+    """What the node said about a bag, by stamp."""
+
+    def __init__(self, robot: Robot) -> None:
+        self.poses: dict[int, RigidTransform] = {}
+        self.covariances: dict[int, np.ndarray] = {}
+        for message in robot.poses:
+            stamp_ns = stamp_to_ns(message.header.stamp)
+            self.poses[stamp_ns] = transform_from_pose(message.pose.pose)
+            self.covariances[stamp_ns] = np.reshape(message.pose.covariance, (6, 6))
+        self.stamps = {stamp_to_ns(message.header.stamp) for message in robot.frames}
+        self.corrections = [transform_from_message(item.transform) for item in robot.corrections]
+
+
+@pytest.fixture(scope='module')
+def offline(office_map: Path, office_bag: Path) -> dict[int, Outcome]:
+    with ReferenceMap.open(office_map) as reference_map, BagReader(office_bag) as reader:
+        evaluation = evaluate(BagQueries(reader), Relocalizer(reference_map))
+    return {outcome.stamp_ns: outcome for outcome in evaluation.outcomes}
+
+
+@pytest.fixture(scope='module')
+def node(
+    ros_environment: None,
+    office_map: Path,
+    office_bag: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Node]:
+    """Play the bag, as `relloc replay` does, into the node, each in its own process."""
+    import rclpy
+
+    rclpy.init(args=[])
+    robot = Robot()
+    executor = SingleThreadedExecutor()
+    executor.add_node(robot)
+    with BagReader(office_bag) as reader:
+        count = len(reader)
+    arguments = parameters(
+        map_path=office_map,
+        autostart=True,
+        image_transport='compressed',
+        max_rate=0.0,
+        use_sim_time=True,
+    )
+    log = tmp_path_factory.mktemp('node') / 'log'
+    with running_node(*CAMERA, *arguments, log=log) as process:
+        spin_until(executor, lambda: robot.count_subscribers('/camera/image_raw/compressed'))
+        player = subprocess.Popen(
+            [sys.executable, '-c', REPLAY, 'replay', str(office_bag), '--clock', '--rate', '3']
+        )
+        spin_until(
+            executor,
+            lambda: player.poll() is not None or len(robot.frames) == count,
+            PLAYING_TIMEOUT_S,
+        )
+        for _ in range(40):
+            executor.spin_once(timeout_sec=0.05)
+        assert player.wait(PLAYING_TIMEOUT_S) == 0
+        assert end(process, signal.SIGINT) == 0
+    yield Node(robot)
+    executor.shutdown()
+    robot.destroy_node()
+    rclpy.try_shutdown()
+
+
+def test_both_localize(offline: dict[int, Outcome], node: Node) -> None:
+    localized = [outcome for outcome in offline.values() if outcome.estimate is not None]
+    assert len(localized) >= MIN_AVAILABILITY * len(offline)
+    assert len(node.poses) >= MIN_AVAILABILITY * len(offline)
+
+
+def test_same_poses(offline: dict[int, Outcome], node: Node) -> None:
+    assert node.stamps <= offline.keys()
+    for stamp_ns in node.stamps:
+        estimate = offline[stamp_ns].estimate
+        assert (estimate is None) == (stamp_ns not in node.poses)
+        if estimate is None:
+            continue
+        found = node.poses[stamp_ns]
+        assert np.abs(found.matrix - estimate.map_from_body.matrix).max() < TOLERANCE
+        assert np.allclose(
+            node.covariances[stamp_ns], estimate.covariance, rtol=TOLERANCE, atol=1e-12
+        )
+
+
+def test_map_to_odom_of_each_image(
+    offline: dict[int, Outcome], node: Node, office_bag: Path
+) -> None:
+    with BagReader(office_bag) as reader:
+        transforms: TransformBuffer = reader.transforms
+    for stamp_ns, map_from_base in node.poses.items():
+        odom_from_base = transforms.lookup('odom', 'base_link', stamp_ns)
+        expected = map_from_base @ odom_from_base.inverse()
+        differences = [np.abs(item.matrix - expected.matrix).max() for item in node.corrections]
+        assert min(differences) < TOLERANCE
