@@ -100,8 +100,9 @@ def running_node(map_path: Path, log_path: Path) -> Iterator[subprocess.Popen[by
         sys.executable, '-m', 'relloc_ros.ros.localization_node', '--ros-args',
         '--params-file', 'config/relloc.yaml',
         '-p', f'map_path:={map_path}', '-p', 'autostart:=true', '-p', 'use_sim_time:=true',
-        # Best effort, right for a live camera, may lose images of this size; here each one counts.
+        # Best effort, right for a live camera, may lose messages; here each one counts.
         '-p', f'qos_overrides.{IMAGE_TOPIC}.subscription.reliability:=reliable',
+        '-p', f'qos_overrides.{CAMERA_INFO_TOPIC}.subscription.reliability:=reliable',
         '-r', f'image:={IMAGE_TOPIC}', '-r', f'camera_info:={CAMERA_INFO_TOPIC}',
     ]  # fmt: skip
     print('\n$', *command, flush=True)

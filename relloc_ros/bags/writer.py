@@ -76,6 +76,11 @@ ODOM_PERIOD_NS = 20_000_000
 LEAD_IN_NS = 500_000_000
 """The robot stands still for this long before the first image, while listeners connect."""
 
+LEAD_OUT_NS = 1_000_000_000
+"""And after the last one, so that its odometry is not the last message."""
+
+StampedPose = tuple[int, RigidTransform]
+
 MAX_ODOM_STEPS = 500
 """Between two images at most this many odometry messages, should they be hours apart."""
 
@@ -171,9 +176,7 @@ class _Recording:
         before = start_ns, odometry[0]
         for i, image in enumerate(images):
             now = image.stamp_ns, odometry[i]
-            for stamp_ns, odom_from_base in _between(before, now):
-                message = transform_message(ODOM_FRAME, BASE_FRAME, stamp_ns, odom_from_base)
-                self._put(self._tf, stamp_ns, message)
+            self._put_odometry(before, now)
             before = now
             self._put(
                 self._truth, image.stamp_ns, pose_message(truth[i], image.stamp_ns, MAP_FRAME)
@@ -181,6 +184,13 @@ class _Recording:
             self._put_image(image)
             if progress is not None:
                 progress(i + 1, len(images), image.name)
+        # The robot stands a moment longer, so that odometry outlasts the last image.
+        self._put_odometry(before, (before[0] + LEAD_OUT_NS, before[1]))
+
+    def _put_odometry(self, before: StampedPose, now: StampedPose) -> None:
+        for stamp_ns, odom_from_base in _between(before, now):
+            message = transform_message(ODOM_FRAME, BASE_FRAME, stamp_ns, odom_from_base)
+            self._put(self._tf, stamp_ns, message)
 
     def _put_image(self, posed: PosedImage) -> None:
         stamp_ns = posed.stamp_ns
@@ -219,9 +229,7 @@ def _odometry(truth: Sequence[RigidTransform], drift: float) -> list[RigidTransf
     return poses
 
 
-def _between(
-    before: tuple[int, RigidTransform], now: tuple[int, RigidTransform]
-) -> Iterator[tuple[int, RigidTransform]]:
+def _between(before: StampedPose, now: StampedPose) -> Iterator[StampedPose]:
     """Give stamps and poses after `before` up to and with `now`."""
     duration_ns = now[0] - before[0]
     steps = min(MAX_ODOM_STEPS, max(1, duration_ns // ODOM_PERIOD_NS))

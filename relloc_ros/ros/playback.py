@@ -17,9 +17,10 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.interfaces import Connection, QosDurability, QosReliability
+from rosbags.serde import SerdeError
 from rosgraph_msgs.msg import Clock
 
-from relloc_ros.bags.storage import BagFile, ros1_types
+from relloc_ros.bags.storage import BagFile, ros2_types
 from relloc_ros.errors import DataError
 from relloc_ros.ros.conversions import time_message
 
@@ -32,7 +33,7 @@ CLOCK_PERIOD_S = 0.01
 CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 MIN_DEPTH = 10
 DISCOVERY_PERIOD_S = 0.05
-SETTLE_S = 0.3
+SETTLE_S = 1.0
 """After the first listener is found, the others of its node are given this long."""
 
 RENAMED_TYPES = {'tf/msg/tfMessage': 'tf2_msgs/msg/TFMessage'}
@@ -112,14 +113,25 @@ class _Player:
                 self._start_s, self._start_ns = time.monotonic(), time_ns
             if not self._wait_until(time_ns):
                 return count
-            data = ros1_types().ros1_to_cdr(raw, connection.msgtype) if self._bag.is_ros1 else raw
-            self._publishers[connection.topic].publish(bytes(data))
+            self._publishers[connection.topic].publish(self._to_cdr(connection, raw))
             count += 1
             if progress is not None:
                 progress(count, total)
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(Duration(seconds=1))
         return count
+
+    def _to_cdr(self, connection: Connection, raw: bytes) -> bytes:
+        if not self._bag.is_ros1:
+            return bytes(raw)
+        # By the types of ROS 2: their Header has no `seq`, and this is left out.
+        name = RENAMED_TYPES.get(connection.msgtype, connection.msgtype)
+        try:
+            return bytes(ros2_types().ros1_to_cdr(raw, name))
+        except (SerdeError, KeyError) as error:
+            raise DataError(
+                f'{connection.topic} of bag {self._bag.path} cannot be converted from ROS 1: {error}'
+            ) from error
 
     def _wait_until(self, time_ns: int) -> bool:
         """Sleep until it is this time in the bag, with the clock running; False at shutdown."""
