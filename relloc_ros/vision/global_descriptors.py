@@ -178,11 +178,11 @@ def _resize(grey: NDArray[np.uint8]) -> FloatArray:
 
 def _orientation_histograms(grey: FloatArray) -> FloatArray:
     """Sum gradients over cells: (H / 8, W / 8, 8), with linear weights of two orientations."""
-    magnitude, angle = cv2.cartToPolar(
-        cv2.Scharr(grey, cv2.CV_32F, 1, 0, scale=1 / 32),
-        cv2.Scharr(grey, cv2.CV_32F, 0, 1, scale=1 / 32),
-    )
-    position = angle * (ORIENTATIONS / (2 * np.pi))
+    gradient_x = cv2.Scharr(grey, cv2.CV_32F, 1, 0, scale=1 / 32)
+    gradient_y = cv2.Scharr(grey, cv2.CV_32F, 0, 1, scale=1 / 32)
+    # Not cv2.cartToPolar: in some versions its magnitudes depend on where the memory lies.
+    magnitude = np.sqrt(gradient_x * gradient_x + gradient_y * gradient_y)
+    position = cv2.phase(gradient_x, gradient_y) * (ORIENTATIONS / (2 * np.pi))
     lower = position.astype(np.int32)
     fraction = position - lower
     rows, columns = (np.arange(side) // CELL_PX for side in grey.shape)
