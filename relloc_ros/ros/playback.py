@@ -90,6 +90,7 @@ class _Player:
         self._start_s = time.monotonic()
         self._start_ns = 0
         self._clock_ns = -1
+        self._unconvertible: set[str] = set()
 
     def wait_for_listeners(self, timeout_s: float) -> None:
         """Wait until somebody listens to an image, or to anything if there are none."""
@@ -113,7 +114,10 @@ class _Player:
                 self._start_s, self._start_ns = time.monotonic(), time_ns
             if not self._wait_until(time_ns):
                 return count
-            self._publishers[connection.topic].publish(self._to_cdr(connection, raw))
+            data = self._to_cdr(connection, raw)
+            if data is None:
+                continue
+            self._publishers[connection.topic].publish(data)
             count += 1
             if progress is not None:
                 progress(count, total)
@@ -121,7 +125,7 @@ class _Player:
             publisher.wait_for_all_acked(Duration(seconds=1))
         return count
 
-    def _to_cdr(self, connection: Connection, raw: bytes) -> bytes:
+    def _to_cdr(self, connection: Connection, raw: bytes) -> bytes | None:
         if not self._bag.is_ros1:
             return bytes(raw)
         # By the types of ROS 2: their Header has no `seq`, and this is left out.
@@ -129,9 +133,10 @@ class _Player:
         try:
             return bytes(ros2_types().ros1_to_cdr(raw, name))
         except (SerdeError, KeyError) as error:
-            raise DataError(
-                f'{connection.topic} of bag {self._bag.path} cannot be converted from ROS 1: {error}'
-            ) from error
+            if connection.topic not in self._unconvertible:
+                logger.warning('%s is left out: not as in ROS 2 (%s)', connection.topic, error)
+            self._unconvertible.add(connection.topic)
+            return None
 
     def _wait_until(self, time_ns: int) -> bool:
         """Sleep until it is this time in the bag, with the clock running; False at shutdown."""
