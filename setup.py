@@ -36,7 +36,7 @@ setup(
         'scipy>=1.8',
         'setuptools',
         'transforms3d>=0.4.2',
-        'typer>=0.12',
+        'typer>=0.15.4',
     ],
     extras_require={
         'learn': ['torch>=2.2'],
