@@ -455,6 +455,15 @@ def test_a_truncated_mcap(relloc, office_map, query_bag, tmp_path):
     assert_fails(result, f'cannot read bag {bag}', 'mcap recover')
 
 
+def test_a_bag_without_true_poses(relloc, office_map, query_bag, tmp_path):
+    # Odometry is none, and nothing else tells where the robot was.
+    options = ['--map-frame', 'nowhere', '--ground-truth-topic', '/tf']
+    result = evaluate_bag(relloc, query_bag, office_map, tmp_path, *options)
+    assert result.code == 0
+    assert 'warning: 5 of 5 queries have no true pose' in result.err
+    assert 'infinite' not in result.out
+
+
 def test_a_wrong_topic(relloc, office_map, query_bag, tmp_path):
     result = evaluate_bag(relloc, query_bag, office_map, tmp_path, '--image-topic', '/camera/imag')
     assert_fails(result, "'/camera/imag'", "did you mean '/camera/image_raw'?")

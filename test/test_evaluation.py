@@ -256,6 +256,16 @@ def test_frames_that_lack_something_are_failures_with_a_reason(tmp_path):
     assert metrics['recall']['5m_10deg'] == 0.0
 
 
+def test_an_uncalibrated_camera_is_a_failure_with_a_reason(tmp_path):
+    topic, stamp_ns, message = info(1)
+    message = replace(message, k=np.zeros(9))
+    messages = [(topic, stamp_ns, message), tf(1, 'base_link', 'cam', 0.5, static=True), image(2)]
+    with BagReader(write(tmp_path / 'bag', messages)) as reader:
+        (outcome,) = evaluate(BagQueries(reader), FakeRelocalizer({})).outcomes
+    assert outcome.localization.status is Status.ERROR
+    assert 'K[0] = 0' in outcome.localization.reason
+
+
 def test_a_bag_without_truth_is_localized_and_not_scored(tmp_path):
     messages = [info(1), tf(1, 'base_link', 'cam', 0.5, static=True), image(2), image(3)]
     path = write(tmp_path / 'bag', messages)

@@ -49,6 +49,8 @@ def make_app() -> typer.Typer:
     """Put the commands together."""
     app = typer.Typer(
         help='Where was this image taken? Pose of a camera or robot in a map of posed images.',
+        epilog='Start with `relloc map build SOURCE --output MAP`, then '
+        '`relloc localize IMAGE --map MAP`.',
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode='markdown',

@@ -27,8 +27,8 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
         ('median position error', 'median_position_error_m', units),
         ('median rotation error', 'median_rotation_error_deg', '°'),
     ):
-        cells = (_figure(metrics[name], unit) for name in (key, f'localized_{key}'))
-        table.add_row(label, *cells)
+        over_all = _figure(metrics[key], unit, 'infinite' if metrics['scored'] else '-')
+        table.add_row(label, over_all, _figure(metrics[f'localized_{key}'], unit))
     for name, share in metrics['recall'].items():
         position, rotation = name.removesuffix('deg').split('m_')
         label = f'within {position} {units}, {rotation}°'
@@ -43,5 +43,5 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
         stdout.print('not localized: ' + ', '.join(f'{n} {name}' for name, n in failures.items()))
 
 
-def _figure(value: float | None, unit: str) -> str:
-    return 'infinite or none' if value is None else f'{value:.3g} {unit}'.replace(' °', '°')
+def _figure(value: float | None, unit: str, missing: str = '-') -> str:
+    return missing if value is None else f'{value:.3g} {unit}'.replace(' °', '°')
