@@ -16,7 +16,7 @@ from typing import Any
 
 from rclpy.executors import Executor
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 10.0
 
 

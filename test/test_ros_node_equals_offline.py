@@ -76,6 +76,18 @@ def node(
     robot = Robot()
     executor = SingleThreadedExecutor()
     executor.add_node(robot)
+    try:
+        play(executor, robot, office_map, office_bag, tmp_path_factory.mktemp('node') / 'log')
+        yield Node(robot)
+    finally:
+        executor.shutdown()
+        robot.destroy_node()
+        rclpy.try_shutdown()
+
+
+def play(
+    executor: SingleThreadedExecutor, robot: Robot, office_map: Path, office_bag: Path, log: Path
+) -> None:
     with BagReader(office_bag) as reader:
         count = len(reader)
     arguments = parameters(
@@ -85,7 +97,6 @@ def node(
         max_rate=0.0,
         use_sim_time=True,
     )
-    log = tmp_path_factory.mktemp('node') / 'log'
     with running_node(*CAMERA, *arguments, log=log) as process:
         spin_until(executor, lambda: robot.count_subscribers('/camera/image_raw/compressed'))
         player = subprocess.Popen(
@@ -100,10 +111,6 @@ def node(
             executor.spin_once(timeout_sec=0.05)
         assert player.wait(PLAYING_TIMEOUT_S) == 0
         assert end(process, signal.SIGINT) == 0
-    yield Node(robot)
-    executor.shutdown()
-    robot.destroy_node()
-    rclpy.try_shutdown()
 
 
 def test_both_localize(offline: dict[int, Outcome], node: Node) -> None:

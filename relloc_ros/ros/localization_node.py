@@ -203,6 +203,8 @@ class LocalizationNode(LifecycleNode):
             self._health.restart()
 
     def _publish_diagnostics(self) -> None:
+        if not self.context.ok():
+            return
         problems = self._problems()
         kinds = {problem.kind for problem in problems}
         for problem in problems:
