@@ -17,13 +17,7 @@ from relloc_ros.geometry import RigidTransform
 from relloc_ros.image_decoding import stamp_of
 from relloc_ros.structures import Localization, PoseEstimate, Status
 
-__all__ = [
-    'Frame',
-    'FrameProcessor',
-    'FrameResult',
-    'MessageLocalizer',
-    'TransformSource',
-]
+__all__ = ['Frame', 'FrameProcessor', 'FrameResult', 'MessageLocalizer', 'TransformSource']
 
 logger = logging.getLogger(__name__)
 
@@ -88,10 +82,7 @@ class FrameProcessor:
     """
 
     def __init__(
-        self,
-        localizer: MessageLocalizer,
-        transforms: TransformSource,
-        config: NodeConfig,
+        self, localizer: MessageLocalizer, transforms: TransformSource, config: NodeConfig
     ) -> None:
         """Keep what is needed; frames and TF mode come from the configuration."""
         self.transform_timeout = config.transform_timeout

@@ -120,10 +120,7 @@ class Health:
 
     def problems(self, around: Surroundings) -> list[Problem]:
         """List what is wrong while active."""
-        return [
-            *self._input_problems(around),
-            *self._frame_problems(),
-        ]
+        return [*self._input_problems(around), *self._frame_problems()]
 
     def values(self) -> dict[str, object]:
         """Give the figures, by documented key."""
@@ -157,9 +154,7 @@ class Health:
             yield Problem('camera_info', error, around.camera_problem)
         elif not around.has_camera and (waited or self._received):
             yield Problem(
-                'camera_info',
-                error,
-                f'camera_info missing on topic {around.camera_info_topic}',
+                'camera_info', error, f'camera_info missing on topic {around.camera_info_topic}'
             )
         if self._received and abs(self._stamp_offset_s) > MAX_STAMP_OFFSET_S:
             yield Problem(

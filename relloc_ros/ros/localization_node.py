@@ -15,7 +15,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 import rclpy
-from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
+from rclpy.clock import Clock, ClockType, JumpHandle, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -50,14 +50,15 @@ class LocalizationNode(LifecycleNode):
             load: opens the map and prepares the localizer.
             node_options: of rclpy's Node.
         """
-        super().__init__(
-            NODE_NAME,
-            automatically_declare_parameters_from_overrides=True,
-            **node_options,
-        )
-        self._load = load
+        # What `destroy_node` needs: a shutdown while this constructor runs calls it.
         self._session: Session | None = None
         self._listening: Listening | None = None
+        self._jump_handle: JumpHandle | None = None
+        self._log_relay: LogRelay | None = None
+        super().__init__(
+            NODE_NAME, automatically_declare_parameters_from_overrides=True, **node_options
+        )
+        self._load = load
         self._health = Health()
         self._logged_problems: set[str] = set()
         self._log_relay = LogRelay(self.get_logger())
@@ -80,9 +81,11 @@ class LocalizationNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Stop the worker, then take the node down."""
-        self._jump_handle.unregister()
+        if self._jump_handle is not None:
+            self._jump_handle.unregister()
         self._clean_up()
-        self._log_relay.remove()
+        if self._log_relay is not None:
+            self._log_relay.remove()
         super().destroy_node()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -116,8 +119,10 @@ class LocalizationNode(LifecycleNode):
         else:
             self._health.failure = ''
             return TransitionCallbackReturn.SUCCESS
-        self.get_logger().error(self._health.failure)
-        self._publish_diagnostics()
+        # Once shutdown has begun every call on ROS fails: no news to anybody.
+        if self.context.ok():
+            self.get_logger().error(self._health.failure)
+            self._publish_diagnostics()
         return TransitionCallbackReturn.FAILURE
 
     def _start(self) -> None:
@@ -141,10 +146,7 @@ class LocalizationNode(LifecycleNode):
         self.get_logger().info(f'map {config.map_path} is loaded, ID {self._session.map_id}')
 
     def _activate(self) -> None:
-        config, localization = (
-            self._ours.node_config(),
-            self._ours.localization_config(),
-        )
+        config, localization = (self._ours.node_config(), self._ours.localization_config())
         if self._session is None or not self._session.is_made_with(config, localization):
             self._clean_up()
             self._configure()
@@ -208,7 +210,11 @@ class LocalizationNode(LifecycleNode):
         problems = self._problems()
         kinds = {problem.kind for problem in problems}
         for problem in problems:
-            if problem.kind not in self._logged_problems:
+            if problem.kind in self._logged_problems or problem.kind == 'failure':
+                continue
+            if problem.level == DiagnosticStatus.ERROR:
+                self.get_logger().error(problem.text)
+            else:
                 self.get_logger().warning(problem.text)
         self._logged_problems = kinds
         session = self._session
@@ -265,7 +271,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception:
-        # Once shutdown has begun every call on ROS fails: that is its consequence, no error.
+        # A consequence of the shutdown is no error.
         if rclpy.ok():
             raise
     finally:

@@ -18,25 +18,14 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from relloc_ros.config import (
-    LocalizationConfig,
-    NodeConfig,
-    Parameter,
-    make_config,
-    nearest,
-)
+from relloc_ros.config import LocalizationConfig, NodeConfig, Parameter, make_config, nearest
 from relloc_ros.config import parameters as leaves
 from relloc_ros.errors import ConfigError
 from relloc_ros.ros.parameter_file import MUTABILITY, node_parameters
 
 __all__ = ['NodeParameters']
 
-NOT_OURS = (
-    'use_sim_time',
-    'qos_overrides.',
-    'start_type_description_service',
-    'diagnostic_',
-)
+NOT_OURS = ('use_sim_time', 'qos_overrides.', 'start_type_description_service', 'diagnostic_')
 """Beginnings of parameters that rclpy and others look for on a node."""
 
 LARGEST_INTEGER = 2**63 - 1
@@ -131,10 +120,7 @@ class NodeParameters:
         self.problems[parameter.name] = problem
         self._node.get_logger().error(problem)
         self._node.declare_parameter(
-            parameter.name,
-            parameter.default,
-            _descriptor(parameter),
-            ignore_override=True,
+            parameter.name, parameter.default, _descriptor(parameter), ignore_override=True
         )
 
     def _on_set(self, changes: list[RosParameter]) -> SetParametersResult:

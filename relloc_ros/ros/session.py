@@ -68,14 +68,21 @@ class Session:
         self._fixed = _fixed_values(config, localization)
         self.transforms = make_buffer()
         self._processor = FrameProcessor(loaded.localizer, self.transforms, config)
+        try:
+            self.outputs = Outputs(node, config, loaded.map_id)
+            self._tf_subscriptions = [
+                node.create_subscription(TFMessage, '/tf', self._on_tf, TF_QOS),
+                node.create_subscription(
+                    TFMessage, '/tf_static', self._on_static_tf, STATIC_TF_QOS
+                ),
+            ]
+        except BaseException:
+            loaded.close()
+            raise
+        # Last, for from here on the worker owns the map.
         self.worker: Worker[Frame, FrameResult] = Worker(
             self._processor, notify=notify, close=loaded.close, max_rate=config.max_rate
         )
-        self.outputs = Outputs(node, config, loaded.map_id)
-        self._tf_subscriptions = [
-            node.create_subscription(TFMessage, '/tf', self._on_tf, TF_QOS),
-            node.create_subscription(TFMessage, '/tf_static', self._on_static_tf, STATIC_TF_QOS),
-        ]
 
     @property
     def config(self) -> NodeConfig:
@@ -122,10 +129,7 @@ class Listening:
     """
 
     def __init__(
-        self,
-        node: Node,
-        session: Session,
-        on_image: Callable[[Image | CompressedImage], None],
+        self, node: Node, session: Session, on_image: Callable[[Image | CompressedImage], None]
     ) -> None:
         """Subscribe."""
         self._node = node
@@ -153,11 +157,7 @@ class Listening:
                 qos_overriding_options=qos,
             ),
             node.create_subscription(
-                image_type,
-                self.image_topic,
-                on_image,
-                SENSOR_QOS,
-                qos_overriding_options=qos,
+                image_type, self.image_topic, on_image, SENSOR_QOS, qos_overriding_options=qos
             ),
         ]
 
