@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -139,3 +140,12 @@ def test_jump_of_time_forgets_the_fix_but_not_the_counts(health: Health) -> None
     assert values['state'] == State.WAITING
     assert values['last_fix_age_s'] == ''
     assert (values['images_received'], values['images_dropped']) == (1, 1)
+
+
+def test_keys_are_documented(health: Health) -> None:
+    text = (Path(__file__).parent.parent / 'docs' / 'node.md').read_text()
+    for key in health.values():
+        assert f'`{key}`' in text
+    states = [value for name, value in vars(State).items() if not name.startswith('_')]
+    for state in states:
+        assert f'`{state}`' in text
