@@ -1,0 +1,44 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the node refuses to be configured with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from synthetic_maps import make_posed
+
+from relloc_ros.config import LocalizationConfig, MapConfig, NodeConfig
+from relloc_ros.errors import ConfigError, MapError, RellocError
+from relloc_ros.map.builder import build_map
+from relloc_ros.ros.map_loading import load_map
+
+
+def test_loads(office_map: Path) -> None:
+    loaded = load_map(NodeConfig(map_path=str(office_map)), LocalizationConfig())
+    assert loaded.map_id
+    loaded.close()
+
+
+def test_no_map_named() -> None:
+    with pytest.raises(ConfigError, match='map_path is empty'):
+        load_map(NodeConfig(), LocalizationConfig())
+
+
+def test_missing_map(tmp_path: Path) -> None:
+    with pytest.raises(MapError, match='nowhere'):
+        load_map(NodeConfig(map_path=str(tmp_path / 'nowhere')), LocalizationConfig())
+
+
+def test_unknown_localizer(office_map: Path) -> None:
+    config = NodeConfig(map_path=str(office_map))
+    with pytest.raises(RellocError, match=r"'esential'.*did you mean 'essential'"):
+        load_map(config, LocalizationConfig(localizer='esential'))
+
+
+def test_map_without_metres(tmp_path: Path) -> None:
+    posed = make_posed(tmp_path / 'images')
+    path = build_map(posed, tmp_path / 'map', MapConfig(vlad_clusters=4), units='unknown')
+    with pytest.raises(MapError, match="in 'unknown', not in metres"):
+        load_map(NodeConfig(map_path=str(path)), LocalizationConfig())
