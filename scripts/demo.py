@@ -134,7 +134,16 @@ def collect(bag: Path, map_path: Path, log_path: Path, num_images: int, rate: fl
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f'the node did not start, see {log_path}')
                 executor.spin_once(timeout_sec=0.1)
-            command = ['relloc', 'replay', str(bag), '--clock', '--rate', str(rate)]
+            command = [
+                'relloc',
+                'replay',
+                str(bag),
+                '--clock',
+                '--rate',
+                str(rate),
+                '--wait',
+                '30',
+            ]
             print('\n$', *command, flush=True)
             player = subprocess.Popen(command)
             answers = collector.answers

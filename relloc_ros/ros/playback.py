@@ -33,12 +33,17 @@ CLOCK_PERIOD_S = 0.01
 CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 MIN_DEPTH = 10
 DISCOVERY_PERIOD_S = 0.05
-SETTLE_S = 1.0
-"""After the first listener is found, the others of its node are given this long."""
+SETTLE_S = 0.3
+"""After the listeners are found, they are given this long to find the publishers."""
 
 RENAMED_TYPES = {'tf/msg/tfMessage': 'tf2_msgs/msg/TFMessage'}
 STATIC_TF_NAME = 'tf_static'
-IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
+AWAITED_TYPES = (
+    'sensor_msgs/msg/CameraInfo',
+    'sensor_msgs/msg/CompressedImage',
+    'sensor_msgs/msg/Image',
+    'tf2_msgs/msg/TFMessage',
+)
 
 Progress = Callable[[int, int], None]
 
@@ -86,6 +91,7 @@ class _Player:
         if not self._publishers:
             raise DataError(f'bag {bag.path} has no messages of installed types')
         self._connections = [item for item in bag.connections if item.topic in self._publishers]
+        self._types = {item.topic: item.msgtype for item in self._connections}
         self._clock = node.create_publisher(Clock, '/clock', CLOCK_QOS) if with_clock else None
         self._start_s = time.monotonic()
         self._start_ns = 0
@@ -93,16 +99,23 @@ class _Player:
         self._unconvertible: set[str] = set()
 
     def wait_for_listeners(self, timeout_s: float) -> None:
-        """Wait until somebody listens to an image, or to anything if there are none."""
-        images = [item.topic for item in self._connections if item.msgtype in IMAGE_TYPES]
-        awaited = [self._publishers[topic] for topic in images or self._publishers]
+        """Wait until somebody listens to all that a localizer needs of this bag.
+
+        A listener's subscriptions are discovered one by one, seconds apart on a busy machine:
+        one of them does not tell that the others are there.
+        """
+        awaited = [
+            publisher
+            for topic, publisher in self._publishers.items()
+            if self._types[topic] in AWAITED_TYPES
+        ] or list(self._publishers.values())
         deadline = time.monotonic() + timeout_s
         while rclpy.ok() and time.monotonic() < deadline:
-            if any(publisher.get_subscription_count() for publisher in awaited):
+            if all(publisher.get_subscription_count() for publisher in awaited):
                 time.sleep(SETTLE_S)
                 return
             time.sleep(DISCOVERY_PERIOD_S)
-        if timeout_s:
+        if timeout_s and not any(publisher.get_subscription_count() for publisher in awaited):
             topics = ', '.join(sorted(publisher.topic_name for publisher in awaited))
             logger.warning('nobody listens to %s: played all the same', topics)
 
