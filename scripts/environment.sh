@@ -14,25 +14,9 @@ fail() {
 # version managers put commands on the PATH that do not work.
 find_python() {
   local candidate
-  for candidate in "python$1" "$HOME"/.pyenv/versions/"$1".*/bin/"python$1"; do
-    if "$candidate" -c "import sys, venv; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" \
+  for candidate in "python$1" "${HOME:-}"/.pyenv/versions/"$1".*/bin/"python$1"; do
+    if "$candidate" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" \
       >/dev/null 2>&1; then
-      echo "$candidate"
-      return
-    fi
-  done
-}
-
-# The system's Python where ROS 2 is sourced, otherwise one that the ROS 2 wheels exist for.
-choose_python() {
-  if ros_is_sourced; then
-    echo python3
-    return
-  fi
-  local version candidate
-  for version in 3.11 3.12 3.10; do
-    candidate=$(find_python "$version")
-    if [ -n "$candidate" ]; then
       echo "$candidate"
       return
     fi
@@ -47,61 +31,112 @@ ros_is_sourced() {
   [ "$ros_sourced" = yes ]
 }
 
-require_tools() {
-  "$1" -c 'import venv, ensurepip' >/dev/null 2>&1 ||
-    fail 'Python cannot make virtual environments: install python3-venv'
-  ros_is_sourced && return
-  command -v cmake >/dev/null || fail 'cmake is missing: install cmake'
-  command -v c++ >/dev/null || command -v g++ >/dev/null ||
-    fail 'a C++ compiler is missing: install g++ (build-essential)'
+# ROS 2, installed or from wheels, leaves these to what it starts: an environment without it, or
+# with another one, must not see them.
+forget_ros() {
+  ros_sourced=no
+  unset _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH AMENT_PREFIX_PATH PYTHONPATH \
+    RMW_IMPLEMENTATION
 }
 
-# What the environment is made from: when this changes, it is made again.
+# The system's Python where ROS 2 is sourced, otherwise one that the ROS 2 wheels exist for.
+choose_python() {
+  if ros_is_sourced; then
+    echo python3
+    return
+  fi
+  local version candidate
+  for version in 3.11 3.12 3.10 3.13 3.14; do
+    candidate=$(find_python "$version")
+    if [ -n "$candidate" ]; then
+      echo "$candidate"
+      return
+    fi
+  done
+}
+
+# What pip and the build of tf2_msgs would fail over, minutes later and at length.
+require_ros_wheels() {
+  [ "$(uname -sm)" = 'Linux x86_64' ] ||
+    fail 'the ROS 2 wheels are for Linux on x86_64 only: install ROS 2 and source its setup.bash'
+  command -v c++ >/dev/null || command -v g++ >/dev/null ||
+    fail 'a C++ compiler is missing: install g++ (Debian, Ubuntu: build-essential)'
+  command -v make >/dev/null || fail 'make is missing: install make'
+  command -v cmake >/dev/null || fail 'cmake is missing: install cmake'
+  [ -f "$("$1" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] ||
+    fail "the C headers of $1 are missing: install python3-dev"
+}
+
+# The tested versions. ROS 2's compiled modules, cv_bridge for one, need the NumPy they were
+# built with, and OpenCV has to fit that: there the installation decides, not we.
+write_constraints() {
+  if ros_is_sourced; then
+    grep -vE '^(numpy|opencv-python-headless)\b' "$root/constraints.txt"
+    "$1" -c 'import numpy; print("numpy<%d" % (int(numpy.__version__.split(".")[0]) + 1))'
+  else
+    cat "$root/constraints.txt"
+  fi
+}
+
+# What an environment is made from: when this changes, it is made again.
 fingerprint() {
   {
-    echo "${ROS_DISTRO:-wheels} $1"
+    echo "${ROS_DISTRO:-} $ros_sourced $1 $root"
     cat "$root"/setup.py "$root"/constraints.txt "$root"/scripts/environment.sh \
       "$root"/scripts/build_tf2_msgs.sh "$root"/scripts/tf2_msgs/*.* "$root"/scripts/tf2_msgs/msg/*
   } | sha256sum
 }
 
-make_environment() {
-  local venv=$1 python=$2 extras=dev,report
-  echo "Making the virtual environment ${venv#"$root"/} (a few minutes, once) ..."
-  require_tools "$python"
-  rm -rf "$venv"
-  if ros_is_sourced; then
-    "$python" -m venv --system-site-packages "$venv"
-  else
-    "$python" -m venv "$venv"
-    extras=$extras,ros
+# make_or_reuse VENV PYTHON EXTRAS: the stamp is written last, so that half an environment, left by
+# an interruption, is never reused. COLCON_IGNORE comes first: it tells our folders from others.
+make_or_reuse() {
+  local venv=$1 python=$2 extras=$3 stamp=$1/.complete wanted
+  wanted="$extras $(fingerprint "$python")"
+  if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+    return
   fi
+  "$python" -c 'import ensurepip, venv' >/dev/null 2>&1 ||
+    fail "$python cannot make virtual environments: install python3-venv"
+  case $extras in *ros*) require_ros_wheels "$python" ;; esac
+  [ ! -e "$venv" ] || [ -e "$venv/COLCON_IGNORE" ] ||
+    fail "$venv was not made by this script, which would replace it: move it away first"
+  echo "Making the virtual environment $venv (a few minutes, once) ..."
+  rm -rf "$venv"
+  mkdir "$venv"
   touch "$venv/COLCON_IGNORE"
-  "$venv/bin/python" -m pip install --quiet --constraint "$root/constraints.txt" \
-    --editable "$root[$extras]" || fail 'installing the packages failed, the reason is above'
-  ros_is_sourced || bash "$root/scripts/build_tf2_msgs.sh" "$venv"
+  fill_environment "$venv" "$python" "$extras"
+  echo "$wanted" >"$stamp"
 }
 
-# make_or_reuse VENV PYTHON: the stamp is written last, so half an environment is never reused.
-make_or_reuse() {
-  local stamp=$1/.complete wanted
-  wanted=$(fingerprint "$2")
-  if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
-    make_environment "$1" "$2"
-    echo "$wanted" >"$stamp"
+fill_environment() {
+  local venv=$1 python=$2 extras=$3 options=()
+  if ros_is_sourced; then
+    options=(--system-site-packages)
   fi
+  "$python" -m venv "${options[@]}" "$venv"
+  write_constraints "$python" >"$venv/constraints.txt"
+  "$venv/bin/python" -m pip install -qq --constraint "$venv/constraints.txt" \
+    --editable "$root[$extras]" || fail 'installing the packages failed, the reason is above'
+  case $extras in *ros*) bash "$root/scripts/build_tf2_msgs.sh" "$venv" ;; esac
 }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# The ROS 2 wheels leave these to the processes they start; another environment must not see them.
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+extras=dev,report
 if ! ros_is_sourced; then
-  unset _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH AMENT_PREFIX_PATH PYTHONPATH
+  extras=$extras,ros
+  forget_ros
 fi
 python=$(choose_python)
-[ -n "$python" ] || fail 'Python 3.10, 3.11 or 3.12 is needed: install python3.11 (or python3)'
-make_or_reuse "$root/.venv" "$python"
+[ -n "$python" ] || fail 'Python 3.10 to 3.14 is missing: install python3 and python3-venv'
+make_or_reuse "$root/.venv" "$python" "$extras"
 export PATH=$root/.venv/bin:$PATH
 # Keep tests and demo away from the robots on this network, and from each other.
 export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
-export ROS_DOMAIN_ID=${ROS_DOMAIN_ID:-$((RANDOM % 100 + 1))}
+# Raw images do not fit into the middleware's default buffers.
+export FASTDDS_DEFAULT_PROFILES_FILE=$root/config/fastdds.xml
+export ROS_DOMAIN_ID=$((RANDOM % 100 + 1))
+if [ "${ROS_DISTRO:-}" = humble ]; then
+  export ROS_LOCALHOST_ONLY=1 # Humble knows no discovery range
+fi
 cd "$root"

@@ -12,41 +12,40 @@ if [ $# -gt 0 ]; then
   exec python -m pytest "$@"
 fi
 
-# Python version of the tests that need no ROS, in an environment without it.
-test_core_on() {
-  local candidate venv=$root/.venv-$1
-  candidate=$(find_python "$1")
-  if [ -z "$candidate" ]; then
+# The tests that need no ROS, in an environment without it.
+test_core_on() (
+  forget_ros
+  python=$(find_python "$1")
+  if [ -z "$python" ]; then
     echo "== Python $1: not on this machine, left out"
     return
   fi
   echo "== core tests on Python $1"
-  local wanted
-  wanted="core $(fingerprint "$candidate")"
-  if [ "$(cat "$venv/.complete" 2>/dev/null)" != "$wanted" ]; then
-    rm -rf "$venv"
-    env -u _ROS_WHEELS_BOOTSTRAP_COMPLETE "$candidate" -m venv "$venv"
-    touch "$venv/COLCON_IGNORE"
-    "$venv/bin/python" -m pip install --quiet --constraint "$root/constraints.txt" \
-      --editable "$root[test]"
-    echo "$wanted" >"$venv/.complete"
-  fi
-  "$venv/bin/python" -m pytest -q --ignore-glob='*/test_ros_*.py' test
-}
+  make_or_reuse "$root/.venv-$1" "$python" test
+  "$root/.venv-$1/bin/python" -m pytest -q --ignore-glob='*/test_ros_*.py' test
+)
 
 # A workspace with this package alone, built by the package index's colcon.
-build_with_colcon() {
+build_with_colcon() (
   echo '== colcon build'
-  local workspace
   workspace=$(mktemp -d)
+  trap 'rm -rf "$workspace"' EXIT
   mkdir "$workspace/src"
-  git ls-files -z | xargs -0 cp --parents -t "$workspace/src" 2>/dev/null
-  (cd "$workspace" && python -m colcon build)
-  test -x "$workspace/install/relloc_ros/lib/relloc_ros/localization_node"
-  test -x "$workspace/install/relloc_ros/lib/relloc_ros/relloc"
-  test -f "$workspace/install/relloc_ros/share/relloc_ros/launch/relocalization.launch.py"
-  test -f "$workspace/install/relloc_ros/share/relloc_ros/config/relloc.yaml"
-  rm -rf "$workspace"
+  cp -r package.xml setup.py setup.cfg README.md resource launch config relloc_ros "$workspace/src"
+  cd "$workspace"
+  python -m colcon build
+  cd install/relloc_ros
+  test -x lib/relloc_ros/localization_node
+  test -x lib/relloc_ros/relloc
+  test -f share/relloc_ros/launch/relocalization.launch.py
+  test -f share/relloc_ros/config/relloc.yaml
+)
+
+# Neither the environments nor tf2_msgs may be found by a workspace that has this checkout.
+check_colcon_finds_one_package() {
+  local found
+  found=$(python -m colcon list --names-only)
+  [ "$found" = relloc_ros ] || fail "colcon finds in this checkout: $found"
 }
 
 echo '== ruff'
@@ -58,6 +57,7 @@ own=$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 for version in 3.10 3.12; do
   [ "$version" = "$own" ] || test_core_on "$version"
 done
+check_colcon_finds_one_package
 build_with_colcon
 echo "== all tests on Python $own"
 python -m pytest
