@@ -175,7 +175,7 @@ class LocalizationConfig:
         ge=0,
     )
     covariance_scale: float = _setting(
-        1.0, 'Factor on every covariance, on top of the calibration.', gt=0, le=1e6
+        1.0, 'Factor on every covariance.', gt=0, le=1e6
     )
     random_seed: int = _setting(
         0,
@@ -191,7 +191,7 @@ class LocalizationConfig:
         le=1048576,
     )
     num_threads: int = _setting(
-        0, 'Threads of OpenCV and BLAS; 0 leaves them alone.', ge=0, le=1024
+        0, 'Threads of OpenCV; 0 leaves it alone. Those of BLAS are set by OMP_NUM_THREADS.', ge=0, le=1024
     )
     essential: EssentialConfig = Field(default_factory=EssentialConfig)
 

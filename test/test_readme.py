@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the README says is so: parameters, topics, commands, the Python example, links."""
+
+import importlib.util
+from pathlib import Path
+import re
+
+import pytest
+from typer.main import get_command
+
+from relloc_ros.cli.main import make_app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / 'README.md').read_text()
+
+
+def between(start, end):
+    return README.partition(start)[2].partition(end)[0]
+
+
+def test_parameters_are_those_of_the_schema():
+    spec = importlib.util.spec_from_file_location('update', ROOT / 'scripts/update_readme.py')
+    update = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(update)
+    assert update.with_table(README) == README, 'run scripts/update_readme.py'
+    assert '`essential.refinement`' in between('<!-- parameters -->', '<!-- end of parameters')
+
+
+def test_topics_are_those_of_the_node():
+    source = ''.join(path.read_text() for path in (ROOT / 'relloc_ros/ros').glob('*.py'))
+    table = between('<!-- topics -->', '<!-- end of')
+    topics = re.findall(r'^\| (`[^|]*) \|', table, re.MULTILINE)
+    names = {name for cell in topics for name in re.findall(r'`([^`]+)`', cell)}
+    assert {'image', 'camera_info', '~/pose', '~/status', '/tf', '/diagnostics'} <= names
+    for name in names:
+        assert f"'{name}'" in source, name
+
+
+def test_commands_exist():
+    group = get_command(make_app())
+    commands = re.findall(r'`relloc ((?:[a-z]+ ?)+)', README)
+    assert len(commands) > 5
+    for command in commands:
+        words = command.split()
+        current = group
+        for word in words:
+            if not hasattr(current, 'get_command'):
+                break
+            current = current.get_command(None, word)
+            assert current is not None, command
+
+
+@pytest.mark.parametrize('target', sorted(set(re.findall(r'\]\((?!http)([^)#]+)\)', README))))
+def test_links_lead_somewhere(target):
+    assert (ROOT / target).exists()
+
+
+def test_python_example_runs(office_map, monkeypatch, tmp_path, capsys):
+    code = between('```python\n', '```')
+    (tmp_path / 'my_map').symlink_to(office_map)
+    (tmp_path / 'my_queries').symlink_to(ROOT / 'examples/fr3_office')
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, 'README.md', 'exec'), {})
+    assert capsys.readouterr().out.count('LOCALIZED') >= 15
