@@ -115,8 +115,9 @@ fill_environment() {
   fi
   "$python" -m venv "${options[@]}" "$venv"
   write_constraints "$python" >"$venv/constraints.txt"
-  "$venv/bin/python" -m pip install -qq --constraint "$venv/constraints.txt" \
-    --editable "$root[$extras]" || fail 'installing the packages failed, the reason is above'
+  "$venv/bin/python" -m pip install -qq --log "$venv/pip.log" \
+    --constraint "$venv/constraints.txt" --editable "$root[$extras]" ||
+    fail "installing the packages failed, $venv/pip.log says more"
   case $extras in *ros*) bash "$root/scripts/build_tf2_msgs.sh" "$venv" ;; esac
 }
 
