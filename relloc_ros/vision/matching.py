@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 __all__ = ['match_mutual_ratio', 'unit_descriptors']
 
+ROUNDING = 1e-6
+
 
 def unit_descriptors(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Turn (N, D) uint8 descriptors into float32 ones of unit length."""
@@ -41,8 +43,10 @@ def match_mutual_ratio(
     similarity[rows, nearest] = -1.0
     second = similarity.max(axis=1)
     similarity[rows, nearest] = best
-    # Squared distance of unit vectors: 2 - 2 cos.
-    distinct = rows[(1.0 - best) <= ratio * ratio * (1.0 - second)]
+    # Half the squared distance of unit vectors is 1 - cos; copies of one descriptor are ambiguous
+    # however near they are, so rounding must not tell them apart.
+    nearer, further = (np.maximum(1.0 - cosine, ROUNDING) for cosine in (best, second))
+    distinct = rows[nearer <= ratio * ratio * further]
     # The mutual check needs the columns of the few that are left only.
     columns = nearest[distinct]
     mutual = similarity[:, columns].max(axis=0) <= best[distinct]

@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one path: pure, seeded by the stamp, and never raising over an image."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from relloc_ros.config import LocalizationConfig, make_config
+from relloc_ros.errors import ConfigError
+from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.sources import read_image, read_source
+from relloc_ros.pipeline import Relocalizer, frame_seed
+from relloc_ros.structures import QueryImage, Status
+
+EXAMPLE = Path(__file__).parent.parent / 'examples' / 'fr3_office'
+
+
+@pytest.fixture(scope='module')
+def queries():
+    posed = read_source(EXAMPLE, list_file=EXAMPLE / 'query.txt')
+    return [QueryImage(read_image(p), p.camera, p.stamp_ns, 'cam', p.name) for p in posed]
+
+
+@pytest.fixture(scope='module')
+def relocalizer(office_map):
+    return Relocalizer(ReferenceMap.open(office_map))
+
+
+def image_message(image, stamp_ns=5_000_000_007, **changes):
+    height, width = image.shape[:2]
+    stamp = SimpleNamespace(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+    fields = {
+        'header': SimpleNamespace(stamp=stamp, frame_id='cam'),
+        'height': height,
+        'width': width,
+        'encoding': 'bgr8',
+        'is_bigendian': 0,
+        'step': width * 3,
+        'data': image.tobytes(),
+    }
+    return SimpleNamespace(**{**fields, **changes})
+
+
+def test_seeds_differ_by_frame_and_by_setting():
+    stamps = range(1000, 1200)
+    assert len({frame_seed(0, stamp) for stamp in stamps}) == 200
+    assert frame_seed(0, 1000) != frame_seed(1, 1000)
+    assert frame_seed(3, 1000) == frame_seed(3, 1000) < 2**31
+
+
+def test_the_order_of_the_images_changes_nothing(office_map, queries):
+    forward = Relocalizer(ReferenceMap.open(office_map))
+    backward = Relocalizer(ReferenceMap.open(office_map))
+    first = {query.name: forward.process(query) for query in queries}
+    second = {query.name: backward.process(query) for query in reversed(queries)}
+    for name, result in first.items():
+        assert result.localized
+        np.testing.assert_array_equal(
+            result.camera_pose.map_from_body.matrix, second[name].camera_pose.map_from_body.matrix
+        )
+        np.testing.assert_array_equal(
+            result.camera_pose.covariance, second[name].camera_pose.covariance
+        )
+
+
+def test_a_message_gives_the_same_pose_as_its_image(relocalizer, queries):
+    query = queries[0]
+    message = image_message(query.image, query.stamp_ns)
+    from_message = relocalizer.process_message(message, query.camera, 'topic')
+    from_image = relocalizer.process(query)
+    np.testing.assert_array_equal(
+        from_message.camera_pose.map_from_body.matrix, from_image.camera_pose.map_from_body.matrix
+    )
+    assert from_message.stamp_ns == query.stamp_ns
+    assert 'decoding' in from_message.timings_ms
+
+
+def test_stages_are_timed(relocalizer, queries):
+    timings = relocalizer.process(queries[0]).timings_ms
+    assert {'features', 'retrieval', 'matching', 'local_structure', 'total'} <= set(timings)
+    stages = sum(value for stage, value in timings.items() if stage != 'total')
+    assert 0.0 < stages <= timings['total']
+
+
+def test_a_size_other_than_the_cameras_is_an_error_status(relocalizer, queries):
+    query = queries[0]
+    small = QueryImage(query.image[:240, :320], query.camera, 9, 'cam', 'small.png')
+    result = relocalizer.process(small)
+    assert result.status is Status.ERROR
+    assert '320x240' in result.reason
+    assert '640x480' in result.reason
+    assert result.stamp_ns == 9
+
+
+def test_an_undecodable_message_is_an_error_status(relocalizer, queries):
+    query = queries[0]
+    broken = image_message(query.image, data=query.image.tobytes()[:1000])
+    result = relocalizer.process_message(broken, query.camera)
+    assert result.status is Status.ERROR
+    assert result.stamp_ns == 5_000_000_007
+    assert result.camera_pose is None
+    assert result.reason
+
+
+def test_an_unknown_localizer_names_the_nearest(office_map):
+    config = make_config(LocalizationConfig, {'localizer': 'esential'})
+    with pytest.raises(ConfigError, match=r"'esential' \(did you mean 'essential'\?\)"):
+        Relocalizer(ReferenceMap.open(office_map), config)
