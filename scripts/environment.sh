@@ -115,9 +115,12 @@ fill_environment() {
   fi
   "$python" -m venv "${options[@]}" "$venv"
   write_constraints "$python" >"$venv/constraints.txt"
-  "$venv/bin/python" -m pip install -qq --log "$venv/pip.log" \
-    --constraint "$venv/constraints.txt" --editable "$root[$extras]" ||
-    fail "installing the packages failed, $venv/pip.log says more"
+  local log=$venv/pip.log
+  "$venv/bin/python" -m pip install --constraint "$venv/constraints.txt" \
+    --editable "$root[$extras]" >"$log" 2>&1 || {
+    tail -n 12 "$log" >&2
+    fail "installing the packages failed, the whole output is in $log"
+  }
   case $extras in *ros*) bash "$root/scripts/build_tf2_msgs.sh" "$venv" ;; esac
 }
 
