@@ -174,9 +174,7 @@ class LocalizationConfig:
         unit='rad',
         ge=0,
     )
-    covariance_scale: float = _setting(
-        1.0, 'Factor on every covariance.', gt=0, le=1e6
-    )
+    covariance_scale: float = _setting(1.0, 'Factor on every covariance.', gt=0, le=1e6)
     random_seed: int = _setting(
         0,
         'Seed of every random step; a frame uses it together with its stamp.',
@@ -191,7 +189,10 @@ class LocalizationConfig:
         le=1048576,
     )
     num_threads: int = _setting(
-        0, 'Threads of OpenCV; 0 leaves it alone. Those of BLAS are set by OMP_NUM_THREADS.', ge=0, le=1024
+        0,
+        'Threads of OpenCV; 0 leaves it alone. Those of BLAS are set by OMP_NUM_THREADS.',
+        ge=0,
+        le=1024,
     )
     essential: EssentialConfig = Field(default_factory=EssentialConfig)
 
