@@ -11,6 +11,7 @@ from relloc_ros.vision.relative_pose import (
     MatchedPoints,
     decompose_essential,
     estimate_essential_5pt,
+    in_front,
     sampson_errors,
 )
 
@@ -77,6 +78,19 @@ def test_a_rotation_has_no_baseline():
     geometry = estimate_essential_5pt(scene.matches(0, noise_px=0.2), threshold_px=0.5, seed=0)
     assert geometry is not None
     assert not geometry.has_baseline
+
+
+def test_points_lie_in_front_of_the_true_pose_and_behind_the_twisted_one():
+    scene = make_scene(6)
+    matches = scene.matches(0)
+    query_from_ref = scene.map_from_query.inverse() @ scene.maps_from_ref[0]
+    assert in_front(query_from_ref, matches).all()
+    rotations, _ = decompose_essential(essential_of(scene.map_from_query, scene.maps_from_ref[0]))
+    for rotation in rotations:
+        for sign in (1.0, -1.0):
+            pose = RigidTransform(rotation, sign * query_from_ref.translation)
+            same = rotation_angle(rotation @ query_from_ref.rotation.T) < 1e-6
+            assert in_front(pose, matches).mean() == (1.0 if same and sign > 0 else 0.0)
 
 
 def test_sampson_errors_are_pixels():

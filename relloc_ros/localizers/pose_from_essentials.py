@@ -17,7 +17,12 @@ from relloc_ros.structures import PoseEstimate, Status
 from relloc_ros.vision.covariance import pose_covariance
 from relloc_ros.vision.epipolar_refinement import epipolar_residuals, refine_epipolar
 from relloc_ros.vision.pose_from_pairs import estimate_pose_from_pairs
-from relloc_ros.vision.relative_pose import PAIR_ESTIMATORS, MatchedPoints, PairGeometry
+from relloc_ros.vision.relative_pose import (
+    PAIR_ESTIMATORS,
+    MatchedPoints,
+    PairGeometry,
+    in_front,
+)
 
 __all__ = ['solve_from_essential_matrices']
 
@@ -68,7 +73,7 @@ def solve_from_essential_matrices(
         pose = _refine(result.map_from_cam, agreeing)
     if pose is None:
         return Solution(Status.DEGENERATE, 'the matches leave the pose free')
-    masks = {pair.image.name: pair.mask for pair in agreeing}
+    masks = {pair.image.name: pair.mask & _in_front(pair, pose) for pair in agreeing}
     inliers = tuple(
         masks.get(image.name, np.zeros(len(image.matches), dtype=bool)) for image in matched
     )
@@ -95,6 +100,11 @@ def _estimate_pairs(
             mask = np.ones(len(image.matches), dtype=bool)
         pairs.append(_Pair(image, points, geometry, mask))
     return pairs
+
+
+def _in_front(pair: _Pair, pose: PoseEstimate) -> NDArray[np.bool_]:
+    cam_from_ref = pose.map_from_body.inverse() @ pair.image.cam_from_map.inverse()
+    return in_front(cam_from_ref, pair.points)
 
 
 def _refine(map_from_cam: RigidTransform, pairs: list[_Pair]) -> PoseEstimate | None:

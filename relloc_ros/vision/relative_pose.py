@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 import poselib
 
-from relloc_ros.geometry import Array, skew
+from relloc_ros.geometry import Array, RigidTransform, skew
 
 __all__ = [
     'PAIR_ESTIMATORS',
@@ -24,6 +24,7 @@ __all__ = [
     'decompose_essential',
     'estimate_essential_5pt',
     'has_baseline',
+    'in_front',
     'pinhole',
     'sampson_errors',
 ]
@@ -161,6 +162,25 @@ def sampson_errors(essential: Array, matches: MatchedPoints) -> Array:
         np.maximum(gradient, 1e-300)
     )
     return errors
+
+
+def in_front(cam_from_ref: RigidTransform, matches: MatchedPoints) -> NDArray[np.bool_]:
+    """Tell which matches (N,) meet in front of both cameras (cheirality).
+
+    An essential matrix holds for a camera turned by 180 degrees about the baseline as well: only
+    this tells the two apart.
+    """
+    query = _unit_rays(matches.query)
+    reference = _unit_rays(matches.reference) @ cam_from_ref.rotation.T
+    cosine = np.einsum('ni,ni->n', query, reference)
+    along_query, along_reference = (
+        query @ cam_from_ref.translation,
+        reference @ cam_from_ref.translation,
+    )
+    # Depths along both rays times the squared sine of the angle between them, which is positive.
+    query_depth = along_query - cosine * along_reference
+    reference_depth = cosine * along_query - along_reference
+    return (query_depth > 0) & (reference_depth > 0)
 
 
 def pinhole(focal_length: float) -> dict[str, object]:

@@ -1,0 +1,238 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The contract of every localizer in the table, and an image for every status."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from relloc_ros.camera import Camera
+from relloc_ros.config import LocalizationConfig, make_config
+from relloc_ros.gating import gate
+from relloc_ros.geometry import RigidTransform, exp_so3, pose_error
+from relloc_ros.localizers import LOCALIZERS, create_localizer
+from relloc_ros.localizers._template import TemplateLocalizer
+from relloc_ros.localizers.reference_matching import select_diverse
+from relloc_ros.map.builder import build_map
+from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.sources import PosedImage, read_image, read_source
+from relloc_ros.pipeline import Relocalizer
+from relloc_ros.structures import QueryImage, Status
+
+EXAMPLE = Path(__file__).parent.parent / 'examples' / 'fr3_office'
+SEED = 11
+
+
+@pytest.fixture(scope='module')
+def truth():
+    posed = read_source(EXAMPLE, list_file=EXAMPLE / 'query.txt')
+    return {p.name: p.cam_from_map.inverse() for p in posed}
+
+
+@pytest.fixture(scope='module')
+def queries():
+    posed = read_source(EXAMPLE, list_file=EXAMPLE / 'query.txt')
+    return [QueryImage(read_image(p), p.camera, p.stamp_ns, 'cam', p.name) for p in posed]
+
+
+@pytest.fixture(scope='module')
+def reference_map(office_map):
+    return ReferenceMap.open(office_map)
+
+
+def run(reference_map, query, **settings):
+    config = make_config(
+        LocalizationConfig, {k.replace('__', '.'): v for k, v in settings.items()}
+    )
+    return Relocalizer(reference_map, config).process(query)
+
+
+def cropped(query, width, height):
+    """The same view through a smaller sensor: cut off right and below."""
+    camera = replace(query.camera, width=width, height=height)
+    return QueryImage(query.image[:height, :width].copy(), camera, query.stamp_ns)
+
+
+def with_pixels(query, image):
+    height, width = image.shape[:2]
+    return QueryImage(image, replace(query.camera, width=width, height=height), query.stamp_ns)
+
+
+@pytest.fixture(scope='module', params=sorted(LOCALIZERS))
+def localizer(request, reference_map):
+    config = make_config(LocalizationConfig, {'localizer': request.param})
+    return create_localizer(reference_map, config)
+
+
+class TestContract:
+    """What `Localizer` promises."""
+
+    def test_pose_and_covariance(self, localizer, queries, truth):
+        for query in queries:
+            result = gate(localizer.localize(query, SEED), LocalizationConfig())
+            assert result.status is Status.LOCALIZED, result.reason
+            assert result.reason == ''
+            assert result.stamp_ns == query.stamp_ns
+            pose = result.camera_pose
+            np.testing.assert_allclose(
+                pose.map_from_body.rotation @ pose.map_from_body.rotation.T, np.eye(3), atol=1e-9
+            )
+            np.testing.assert_allclose(pose.covariance, pose.covariance.T)
+            assert np.linalg.eigvalsh(pose.covariance)[0] > 0
+            # The sparsest methods err by metres, none by a room.
+            assert pose_error(pose.map_from_body, truth[query.name])[0] < 2.0
+
+    def test_same_query_and_seed_same_answer(self, localizer, queries):
+        localizer.localize(queries[1], SEED + 1)
+        first, second = (localizer.localize(queries[0], SEED) for _ in range(2))
+        np.testing.assert_array_equal(
+            first.camera_pose.map_from_body.matrix, second.camera_pose.map_from_body.matrix
+        )
+        np.testing.assert_array_equal(first.camera_pose.covariance, second.camera_pose.covariance)
+
+    def test_grey_and_colour(self, localizer, queries):
+        grey = cv2.cvtColor(queries[0].image, cv2.COLOR_BGR2GRAY)
+        assert localizer.localize(with_pixels(queries[0], grey), SEED).localized
+
+    def test_sizes_that_are_no_multiples_of_8(self, localizer, queries, truth):
+        result = localizer.localize(cropped(queries[0], 613, 451), SEED)
+        assert result.localized, result.reason
+        assert pose_error(result.camera_pose.map_from_body, truth[queries[0].name])[0] < 2.0
+
+    @pytest.mark.parametrize('value', [0, 255])
+    @pytest.mark.parametrize('size', [(1, 1), (7, 5), (33, 20), (640, 480)])
+    def test_images_that_show_nothing(self, localizer, queries, value, size):
+        width, height = size
+        blank = np.full((height, width), value, dtype=np.uint8)
+        result = localizer.localize(with_pixels(queries[0], blank), SEED)
+        assert result.camera_pose is None
+        assert result.reason
+
+    def test_tiny_images_are_no_exception(self, localizer, queries):
+        for size in ((2, 2), (9, 9), (17, 40), (64, 48)):
+            tiny = with_pixels(queries[0], cv2.resize(queries[0].image, size))
+            result = localizer.localize(tiny, SEED)
+            assert result.camera_pose is None or result.localized
+
+    def test_pairs_and_counts_belong_together(self, localizer, queries):
+        result = localizer.localize(queries[0], SEED)
+        for pair in result.pairs:
+            assert pair.image_name in result.retrieved
+            assert len(pair.query_points2D) == len(pair.map_points2D) == len(pair.inliers)
+        assert result.num_matches == sum(len(pair.inliers) for pair in result.pairs)
+        assert result.num_inliers <= sum(pair.inliers.sum() for pair in result.pairs)
+
+
+@pytest.mark.parametrize(
+    ('refinement', 'limit_m', 'limit_deg'),
+    [('none', 0.15, 2.0), ('epipolar', 0.08, 1.5), ('local_structure', 0.02, 0.4)],
+)
+def test_refinements(reference_map, queries, truth, refinement, limit_m, limit_deg):
+    errors = []
+    for query in queries:
+        result = run(reference_map, query, essential__refinement=refinement)
+        assert result.localized, result.reason
+        errors.append(pose_error(result.camera_pose.map_from_body, truth[query.name]))
+    median = np.median(errors, axis=0)
+    assert median[0] < limit_m
+    assert np.rad2deg(median[1]) < limit_deg
+
+
+class TestStatus:
+    """A real or rendered image for each status; LOCALIZED is everywhere else."""
+
+    def test_no_features(self, reference_map, queries):
+        black = with_pixels(queries[0], np.zeros((480, 640), dtype=np.uint8))
+        assert run(reference_map, black).status is Status.NO_FEATURES
+
+    def test_no_retrieval(self, reference_map, queries):
+        result = run(reference_map, queries[0], min_similarity=0.999)
+        assert result.status is Status.NO_RETRIEVAL
+        assert 'min_similarity' in result.reason
+
+    def test_too_few_matches(self, reference_map, queries):
+        noise = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
+        noise = cv2.GaussianBlur(noise, (0, 0), 2.0)
+        noise = cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX)
+        result = run(reference_map, with_pixels(queries[0], noise))
+        assert result.status is Status.TOO_FEW_MATCHES
+
+    def test_too_few_inliers(self, reference_map, queries):
+        # A mirror image has the same things in it, in an order no rigid camera sees.
+        mirrored = with_pixels(queries[0], queries[0].image[:, ::-1].copy())
+        assert run(reference_map, mirrored).status is Status.TOO_FEW_INLIERS
+
+    def test_gated(self, reference_map, queries):
+        result = run(reference_map, queries[0], max_position_std=1e-6)
+        assert result.status is Status.GATED
+        assert result.camera_pose is None
+
+    def test_degenerate_by_rotation(self, rotating_map, rotated_view):
+        _, query = rotated_view
+        result = Relocalizer(rotating_map).process(query)
+        assert result.status is Status.DEGENERATE
+        assert 'baseline' in result.reason
+
+    def test_error(self, reference_map, queries):
+        wrong = QueryImage(queries[0].image[:100], queries[0].camera, 1)
+        assert run(reference_map, wrong).status is Status.ERROR
+
+
+def rendered(folder, name, rotation):
+    """A camera that turns on the spot before a far picture."""
+    texture = cv2.imread(str(next((EXAMPLE / 'images').glob('*.jpg'))))
+    texture = cv2.resize(texture, None, fx=2.0, fy=2.0, interpolation=cv2.INTER_CUBIC)
+    camera = Camera('PINHOLE', 640, 480, (600.0, 600.0, 320.0, 240.0))
+    calibration = np.array([[600.0, 0, 319.5], [0, 600, 239.5], [0, 0, 1]])
+    wall = np.array([[900.0, 0, 639.5], [0, 900, 479.5], [0, 0, 1]])
+    homography = calibration @ rotation.T @ np.linalg.inv(wall)
+    image = cv2.warpPerspective(texture, homography, (640, 480))
+    path = folder / name
+    cv2.imwrite(str(path), image)
+    pose = RigidTransform(rotation, np.zeros(3)).inverse()
+    return PosedImage(name, path, camera, pose, 1_000_000_000)
+
+
+@pytest.fixture(scope='module')
+def rotating_map(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('rotating')
+    posed = [
+        rendered(folder, f'{i}.png', exp_so3(np.deg2rad([pitch, yaw, 0.0])))
+        for i, (pitch, yaw) in enumerate([(0, -6), (0, 0), (0, 6), (4, -3), (-4, 3)])
+    ]
+    return ReferenceMap.open(build_map(posed, folder / 'map'))
+
+
+@pytest.fixture
+def rotated_view(tmp_path):
+    posed = rendered(tmp_path, 'query.png', exp_so3(np.deg2rad([1.5, 2.0, 3.0])))
+    return posed, QueryImage(read_image(posed), posed.camera, 5, 'cam', 'query.png')
+
+
+@pytest.mark.parametrize('num_images', [1, 2])
+def test_maps_of_few_images(tmp_path, queries, num_images):
+    posed = read_source(EXAMPLE, list_file=EXAMPLE / 'map.txt')[:num_images]
+    few = ReferenceMap.open(build_map(posed, tmp_path / 'map'))
+    result = Relocalizer(few).process(queries[0])
+    assert result.localized == (result.camera_pose is not None)
+    if num_images == 1:
+        assert result.status is Status.TOO_FEW_MATCHES
+
+
+def test_the_template_answers_in_the_right_form(reference_map, queries):
+    result = TemplateLocalizer(reference_map, LocalizationConfig()).localize(queries[0], SEED)
+    assert result.camera_pose is None
+    assert len(result.retrieved) == reference_map.num_images
+
+
+def test_diverse_images_keep_their_distance():
+    centres = np.array([[0.0, 0, 0], [0.01, 0, 0], [1, 0, 0], [1.02, 0, 0], [3, 0, 0], [50, 0, 0]])
+    assert select_diverse(centres, 3, (0.5, 10.0)) == [0, 2, 4]
+    # Places left over are filled from the top.
+    assert select_diverse(centres, 5, (0.5, 10.0)) == [0, 2, 4, 1, 3]
+    assert select_diverse(centres, 9, (0.0, 0.0))[:3] == [0, 2, 4]
+    assert select_diverse(np.zeros((3, 3)), 2, (0.0, 0.0)) == [0, 1]
+    assert select_diverse(np.empty((0, 3)), 2, (0.0, 0.0)) == []
