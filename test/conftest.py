@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import os
 from pathlib import Path
+import signal
 
 import pytest
 
@@ -14,6 +15,11 @@ EXAMPLE = Path(__file__).parent.parent / 'examples' / 'fr3_office'
 
 NUM_DOMAINS = 100
 """Domain IDs above need UDP ports that Linux gives to others."""
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # Shells do that to what they start in the background, and the processes of the tests, which
+    # have to end on Ctrl-C, inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope='session')
