@@ -139,8 +139,10 @@ export PATH=$root/.venv/bin:$PATH
 export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 # Raw images do not fit into the middleware's default buffers.
 export FASTDDS_DEFAULT_PROFILES_FILE=$root/config/fastdds.xml
-export FASTRTPS_DEFAULT_PROFILES_FILE=$FASTDDS_DEFAULT_PROFILES_FILE # Humble, Jazzy
 export ROS_DOMAIN_ID=$((RANDOM % 100 + 1))
+case ${ROS_DISTRO:-} in
+  humble | jazzy) export FASTRTPS_DEFAULT_PROFILES_FILE=$FASTDDS_DEFAULT_PROFILES_FILE ;;
+esac
 if [ "${ROS_DISTRO:-}" = humble ]; then
   export ROS_LOCALHOST_ONLY=1 # Humble knows no discovery range
 fi
