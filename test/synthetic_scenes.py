@@ -33,6 +33,15 @@ class Scene:
         reference[:num_outliers] = self.rng.uniform(-0.5, 0.5, size=(num_outliers, 2))
         return MatchedPoints(query, reference, FOCAL_LENGTH, FOCAL_LENGTH)
 
+    def moved(self, offset):
+        """The same scene elsewhere in the map."""
+
+        def shifted(pose):
+            return RigidTransform(pose.rotation, pose.translation + offset)
+
+        refs = [shifted(pose) for pose in self.maps_from_ref]
+        return Scene(self.points + offset, shifted(self.map_from_query), refs, self.rng)
+
     def views(self):
         cams = [pose.inverse() for pose in self.maps_from_ref]
         return PosedViews.of(cams, [FOCAL_LENGTH] * len(cams))

@@ -3,10 +3,12 @@
 """The pose from 2D-3D matches."""
 
 import numpy as np
+import pytest
 from synthetic_scenes import FOCAL_LENGTH, make_scene
 
 from relloc_ros.geometry import RigidTransform, exp_so3, pose_error
 from relloc_ros.vision.absolute_pose import absolute_residuals, estimate_absolute_pose
+from relloc_ros.vision.covariance import pose_covariance, standard_deviations
 
 
 def estimate(points2D, points3D, threshold_px=2.0, seed=0):
@@ -41,6 +43,36 @@ def test_the_same_seed_gives_the_same_pose():
     points2D[:80] = scene.rng.uniform(-0.5, 0.5, size=(80, 2))
     first, second = (estimate(points2D, scene.points, seed=7)[0] for _ in range(2))
     np.testing.assert_array_equal(first.matrix, second.matrix)
+
+
+def test_far_from_the_origin_of_the_map_it_is_as_exact():
+    # Georeferenced maps have such coordinates.
+    offset = np.array([5e5, 5.3e6, 300.0])
+    scene = make_scene(2)
+    points2D = scene.project(scene.map_from_query, noise_px=1.0)
+    near, _ = estimate(points2D, scene.points, threshold_px=5.0)
+    far, _ = estimate(points2D, scene.moved(offset).points, threshold_px=5.0)
+    np.testing.assert_allclose(far.translation - offset, near.translation, atol=1e-6)
+    np.testing.assert_allclose(far.rotation, near.rotation, atol=1e-6)
+
+
+@pytest.mark.parametrize('count', [1, 2, 5])
+def test_few_points_are_no_exception(count):
+    scene = make_scene(0, num_points=count)
+    _, inliers = estimate(scene.project(scene.map_from_query), scene.points)
+    assert inliers.shape == (count,)
+    assert inliers.all() == (count >= 3)
+
+
+def test_points_on_one_line_leave_the_pose_free():
+    scene = make_scene(0)
+    scene.points[:, 1:] = (0.1, 6.0)
+    points2D = scene.project(scene.map_from_query, noise_px=0.5)
+    residuals, jacobians = absolute_residuals(
+        scene.map_from_query, points2D, scene.points, FOCAL_LENGTH
+    )
+    covariance = pose_covariance(residuals.ravel(), jacobians.reshape(-1, 6), 5)
+    assert covariance is None or standard_deviations(covariance)[0] > 100.0
 
 
 def test_residuals_are_zero_at_the_truth_and_their_derivatives_right():

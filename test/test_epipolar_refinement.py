@@ -28,6 +28,17 @@ def test_exact_matches_lead_back_to_the_pose_and_its_scale():
     assert angle < 1e-4
 
 
+def test_far_from_the_origin_of_the_map_it_converges_as_well():
+    # Georeferenced maps have such coordinates.
+    scene = make_scene(0).moved(np.array([5e5, 5.3e6, 300.0]))
+    matches = [scene.matches(index) for index in range(5)]
+    cams = [pose.inverse() for pose in scene.maps_from_ref]
+    refined = refine_epipolar(disturbed(scene.map_from_query, scene.rng), matches, cams)
+    distance, angle = pose_error(refined, scene.map_from_query)
+    assert distance < 1e-4
+    assert angle < 1e-4
+
+
 def test_noise_and_outliers_leave_a_small_error():
     scene = make_scene(1, num_points=200)
     matches = [scene.matches(index, noise_px=0.5, num_outliers=40) for index in range(5)]

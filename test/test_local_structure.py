@@ -3,9 +3,14 @@
 """Triangulation of query keypoints from posed map images."""
 
 import numpy as np
+import pytest
 from synthetic_scenes import FOCAL_LENGTH, make_scene
 
-from relloc_ros.vision.local_structure import reprojection_errors, triangulate_tracks
+from relloc_ros.vision.local_structure import (
+    point_residuals,
+    reprojection_errors,
+    triangulate_tracks,
+)
 
 MIN_ANGLE = np.deg2rad(1.0)
 
@@ -93,6 +98,53 @@ def test_points_behind_the_cameras_are_refused():
     local = np.einsum('pij,kj->kpi', scene.views().rotations, tracks.points)
     assert (local[..., 2] + scene.views().translations[:, 2] > 0).all()
     assert len(tracks) < 0.2 * len(scene.points)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, 1e9])
+def test_observations_that_are_no_numbers_cost_no_point(value):
+    scene = make_scene(0, num_refs=4)
+    observations = scene.observations()
+    observations[:60, 1] = value
+    with np.errstate(invalid='ignore'):
+        tracks = triangulate(scene, observations, np.ones(observations.shape[:2], dtype=bool))
+    assert len(tracks) == len(scene.points)
+    assert not tracks.seen[:60, 1].any()
+    assert tracks.seen[60:].all()
+    np.testing.assert_allclose(tracks.points, scene.points, atol=1e-6)
+
+
+def test_a_map_of_one_image_gives_no_point():
+    scene = make_scene(0, num_refs=1)
+    observations = scene.observations()
+    assert len(triangulate(scene, observations, np.ones((120, 1), dtype=bool))) == 0
+
+
+@pytest.mark.parametrize('noise_px', [0.0, 0.5])
+def test_images_from_one_place_give_no_point(noise_px):
+    scene = make_scene(0, centres=[(0.2, 0.0, 0.0)] * 4)
+    observations = scene.observations(noise_px)
+    assert len(triangulate(scene, observations, np.ones((120, 4), dtype=bool))) == 0
+
+
+def test_an_image_twice_is_no_second_view():
+    scene = make_scene(0, centres=[(-0.5, 0.0, 0.0), (-0.5, 0.0, 0.0), (0.5, 0.0, 0.0)])
+    seen = np.ones((120, 3), dtype=bool)
+    assert len(triangulate(scene, scene.observations(), seen)) == 120
+    seen[:, 2] = False
+    assert len(triangulate(scene, scene.observations(), seen)) == 0
+
+
+def test_the_derivatives_of_the_residuals():
+    scene = make_scene(0, num_refs=3)
+    observations = scene.observations()
+    seen = scene.rng.random(observations.shape[:2]) < 0.7
+    residuals, jacobians = point_residuals(scene.points, observations, seen, scene.views())
+    np.testing.assert_allclose(residuals, 0.0, atol=1e-9)
+    for axis, step in enumerate(1e-6 * np.eye(3)):
+        moved, _ = point_residuals(scene.points + step, observations, seen, scene.views())
+        np.testing.assert_allclose(jacobians[..., axis], moved / 1e-6, rtol=1e-3, atol=1e-2)
+    assert not residuals[~seen].any()
+    assert not jacobians[~seen].any()
 
 
 def test_no_tracks_are_no_error():

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from rendered_room import DISTORTED, PINHOLE, look, query_at, write_views
 
-from relloc_ros.camera import Camera
 from relloc_ros.config import LocalizationConfig, make_config
 from relloc_ros.gating import gate
 from relloc_ros.geometry import RigidTransform, exp_so3, pose_error
@@ -18,12 +18,16 @@ from relloc_ros.localizers._template import TemplateLocalizer
 from relloc_ros.localizers.reference_matching import select_diverse
 from relloc_ros.map.builder import build_map
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.map.sources import PosedImage, read_image, read_source
+from relloc_ros.map.sources import read_image, read_source
 from relloc_ros.pipeline import Relocalizer
 from relloc_ros.structures import QueryImage, Status
 
 EXAMPLE = Path(__file__).parent.parent / 'examples' / 'fr3_office'
 SEED = 11
+REFINEMENTS = ('none', 'epipolar', 'local_structure')
+ROOM_QUERIES = (look((0.3, 0.1, -1.2), 20, -3, 4), look((-0.8, 0.2, -1.6), 35, 0, -5))
+# As far from the origin as georeferenced maps are.
+MOVE = RigidTransform(exp_so3(np.array([1.0, 2.0, -1.5])), np.array([5e5, 5.3e6, 300.0]))
 
 
 @pytest.fixture(scope='module')
@@ -48,6 +52,11 @@ def run(reference_map, query, **settings):
         LocalizationConfig, {k.replace('__', '.'): v for k, v in settings.items()}
     )
     return Relocalizer(reference_map, config).process(query)
+
+
+def run_in_room(reference_map, query, refinement):
+    """Take every map image: of few images, half are less alike than the mean of them all."""
+    return run(reference_map, query, essential__refinement=refinement, min_similarity=-1.0)
 
 
 def cropped(query, width, height):
@@ -126,19 +135,20 @@ class TestContract:
         assert result.num_inliers <= sum(pair.inliers.sum() for pair in result.pairs)
 
 
-@pytest.mark.parametrize(
-    ('refinement', 'limit_m', 'limit_deg'),
-    [('none', 0.15, 2.0), ('epipolar', 0.08, 1.5), ('local_structure', 0.02, 0.4)],
-)
-def test_refinements(reference_map, queries, truth, refinement, limit_m, limit_deg):
-    errors = []
-    for query in queries:
-        result = run(reference_map, query, essential__refinement=refinement)
-        assert result.localized, result.reason
-        errors.append(pose_error(result.camera_pose.map_from_body, truth[query.name]))
-    median = np.median(errors, axis=0)
-    assert median[0] < limit_m
-    assert np.rad2deg(median[1]) < limit_deg
+def test_refinements(reference_map, queries, truth):
+    medians = {}
+    for refinement in REFINEMENTS:
+        errors = []
+        for query in queries:
+            result = run(reference_map, query, essential__refinement=refinement)
+            assert result.localized, result.reason
+            errors.append(pose_error(result.camera_pose.map_from_body, truth[query.name]))
+        medians[refinement] = np.median(errors, axis=0)
+    none, epipolar, local_structure = (medians[refinement] for refinement in REFINEMENTS)
+    assert (none < (0.15, np.deg2rad(2.0))).all()
+    assert (epipolar < (0.08, np.deg2rad(1.5))).all()
+    assert (local_structure < (0.02, np.deg2rad(0.4))).all()
+    assert none[0] > epipolar[0] > local_structure[0]
 
 
 class TestStatus:
@@ -170,56 +180,111 @@ class TestStatus:
         assert result.status is Status.GATED
         assert result.camera_pose is None
 
-    def test_degenerate_by_rotation(self, rotating_map, rotated_view):
-        _, query = rotated_view
-        result = Relocalizer(rotating_map).process(query)
+    @pytest.mark.parametrize('refinement', REFINEMENTS)
+    def test_degenerate_by_rotation(self, turning_map, refinement):
+        query = query_at(look((0.2, 0.1, -1.5), 15.0, -2.0, 3.0))
+        result = run_in_room(turning_map, query, refinement)
         assert result.status is Status.DEGENERATE
         assert 'baseline' in result.reason
+
+    @pytest.mark.parametrize('x', [-0.6, 0.13])
+    def test_degenerate_on_the_line_of_the_map(self, line_map, x):
+        true = look((x, 0.0, -1.5), 24.0, -4.0, 3.0)
+        for refinement in ('none', 'epipolar'):
+            result = run_in_room(line_map, query_at(true), refinement)
+            assert result.status is Status.DEGENERATE
+            assert 'one line' in result.reason
+        # The map's own baselines still give points.
+        result = run_in_room(line_map, query_at(true), 'local_structure')
+        assert result.localized, result.reason
+        assert pose_error(result.camera_pose.map_from_body, true)[0] < 0.005
 
     def test_error(self, reference_map, queries):
         wrong = QueryImage(queries[0].image[:100], queries[0].camera, 1)
         assert run(reference_map, wrong).status is Status.ERROR
 
 
-def rendered(folder, name, rotation):
-    """A camera that turns on the spot before a far picture."""
-    texture = cv2.imread(str(next((EXAMPLE / 'images').glob('*.jpg'))))
-    texture = cv2.resize(texture, None, fx=2.0, fy=2.0, interpolation=cv2.INTER_CUBIC)
-    camera = Camera('PINHOLE', 640, 480, (600.0, 600.0, 320.0, 240.0))
-    calibration = np.array([[600.0, 0, 319.5], [0, 600, 239.5], [0, 0, 1]])
-    wall = np.array([[900.0, 0, 639.5], [0, 900, 479.5], [0, 0, 1]])
-    homography = calibration @ rotation.T @ np.linalg.inv(wall)
-    image = cv2.warpPerspective(texture, homography, (640, 480))
-    path = folder / name
-    cv2.imwrite(str(path), image)
-    pose = RigidTransform(rotation, np.zeros(3)).inverse()
-    return PosedImage(name, path, camera, pose, 1_000_000_000)
+@pytest.fixture(scope='module')
+def arc_views(tmp_path_factory):
+    poses = [
+        look((1.2 * np.sin(a), 0.3 * np.cos(3 * a), 0.6 * np.cos(a) - 1.5), 25 - 12 * np.sin(a))
+        for a in np.linspace(-1.5, 1.5, 7)
+    ]
+    return write_views(tmp_path_factory.mktemp('arc'), poses)
 
 
 @pytest.fixture(scope='module')
-def rotating_map(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('rotating')
-    posed = [
-        rendered(folder, f'{i}.png', exp_so3(np.deg2rad([pitch, yaw, 0.0])))
-        for i, (pitch, yaw) in enumerate([(0, -6), (0, 0), (0, 6), (4, -3), (-4, 3)])
-    ]
-    return ReferenceMap.open(build_map(posed, folder / 'map'))
+def arc_map(arc_views, tmp_path_factory):
+    return ReferenceMap.open(build_map(arc_views, tmp_path_factory.mktemp('arc') / 'map'))
 
 
-@pytest.fixture
-def rotated_view(tmp_path):
-    posed = rendered(tmp_path, 'query.png', exp_so3(np.deg2rad([1.5, 2.0, 3.0])))
-    return posed, QueryImage(read_image(posed), posed.camera, 5, 'cam', 'query.png')
+@pytest.fixture(scope='module')
+def moved_arc_map(arc_views, tmp_path_factory):
+    views = [replace(view, cam_from_map=view.cam_from_map @ MOVE.inverse()) for view in arc_views]
+    return ReferenceMap.open(build_map(views, tmp_path_factory.mktemp('moved') / 'map'))
 
 
-@pytest.mark.parametrize('num_images', [1, 2])
-def test_maps_of_few_images(tmp_path, queries, num_images):
-    posed = read_source(EXAMPLE, list_file=EXAMPLE / 'map.txt')[:num_images]
-    few = ReferenceMap.open(build_map(posed, tmp_path / 'map'))
-    result = Relocalizer(few).process(queries[0])
-    assert result.localized == (result.camera_pose is not None)
-    if num_images == 1:
-        assert result.status is Status.TOO_FEW_MATCHES
+@pytest.fixture(scope='module')
+def line_map(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('line')
+    poses = [look((x, 0.0, -1.5), 25 + 5 * np.sin(5 * x)) for x in np.linspace(-1.5, 1.5, 6)]
+    return ReferenceMap.open(build_map(write_views(folder, poses), folder / 'map'))
+
+
+@pytest.fixture(scope='module')
+def turning_map(tmp_path_factory):
+    """Views of a camera that turns on the spot."""
+    folder = tmp_path_factory.mktemp('turning')
+    poses = [look((0.2, 0.1, -1.5), yaw, pitch) for yaw, pitch in ((5, 0), (20, 5), (35, -5))]
+    return ReferenceMap.open(build_map(write_views(folder, poses), folder / 'map'))
+
+
+@pytest.mark.parametrize('refinement', REFINEMENTS)
+class TestRoom:
+    """Rendered images have exact poses."""
+
+    @pytest.mark.parametrize('camera', [PINHOLE, DISTORTED], ids=lambda camera: camera.model)
+    def test_exact_images_give_nearly_exact_poses(self, arc_map, refinement, camera):
+        for true in ROOM_QUERIES:
+            result = run_in_room(arc_map, query_at(true, camera), refinement)
+            assert result.localized, result.reason
+            pose = result.camera_pose
+            distance, angle = pose_error(pose.map_from_body, true)
+            assert distance < 0.005
+            assert angle < np.deg2rad(0.05)
+
+    def test_another_room_is_not_localized(self, arc_map, refinement):
+        for true in ROOM_QUERIES:
+            result = run_in_room(arc_map, query_at(true, room=1), refinement)
+            assert result.status in {Status.TOO_FEW_MATCHES, Status.TOO_FEW_INLIERS}
+
+    def test_a_moved_map_gives_moved_poses(self, arc_map, moved_arc_map, refinement):
+        query = query_at(ROOM_QUERIES[0])
+        plain, moved = (
+            run_in_room(reference, query, refinement).camera_pose
+            for reference in (arc_map, moved_arc_map)
+        )
+        distance, angle = pose_error(moved.map_from_body, MOVE @ plain.map_from_body)
+        assert distance < 1e-4
+        assert angle < 1e-4
+        block = np.kron(np.eye(2), MOVE.rotation)
+        expected = block @ plain.covariance @ block.T
+        tolerance = 0.01 * np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+        assert (np.abs(moved.covariance - expected) < tolerance).all()
+
+
+def test_two_map_images_are_enough_and_one_is_not(arc_views, tmp_path):
+    one, two = (
+        ReferenceMap.open(build_map(arc_views[2 : 2 + count], tmp_path / f'{count}'))
+        for count in (1, 2)
+    )
+    query = query_at(ROOM_QUERIES[1])
+    result = run_in_room(one, query, 'local_structure')
+    assert result.status is Status.TOO_FEW_MATCHES
+    assert result.retrieved == (arc_views[2].name,)
+    result = run_in_room(two, query, 'local_structure')
+    assert result.localized, result.reason
+    assert pose_error(result.camera_pose.map_from_body, ROOM_QUERIES[1])[0] < 0.02
 
 
 def test_the_template_answers_in_the_right_form(reference_map, queries):

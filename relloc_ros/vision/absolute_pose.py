@@ -45,11 +45,14 @@ def estimate_absolute_pose(
         'seed': seed,
     }
     refinement = {'loss_type': 'CAUCHY', 'loss_scale': LOSS_SCALE_PX}
+    # About the points' own place: far from the map's origin P3P loses digits.
+    map_from_local = RigidTransform(np.eye(3), points3D.mean(axis=0))
+    local = points3D - map_from_local.translation
     pose, info = poselib.estimate_absolute_pose(
-        points2D * focal_length, points3D, pinhole(focal_length), ransac, refinement
+        points2D * focal_length, local, pinhole(focal_length), ransac, refinement
     )
-    cam_from_map = RigidTransform(np.array(pose.R), np.array(pose.t))
-    return cam_from_map.inverse(), np.array(info['inliers'], dtype=bool)
+    cam_from_local = RigidTransform(np.array(pose.R), np.array(pose.t))
+    return map_from_local @ cam_from_local.inverse(), np.array(info['inliers'], dtype=bool)
 
 
 def absolute_residuals(

@@ -34,7 +34,10 @@ def refine_epipolar(
         matches: matches of each map image; those far off weigh little.
         cams_from_map: poses of the map images.
     """
-    cam_from_map = map_from_cam.inverse()
+    # About the query's own place: kilometres from the map's origin a turn and a shift of
+    # cam_from_map are nearly the same, and the optimizer gets nowhere.
+    map_from_local = RigidTransform(np.eye(3), map_from_cam.translation)
+    cam_from_local = map_from_cam.inverse() @ map_from_local
     pairs = []
     for index, points in enumerate(matches):
         pair = poselib.PairwiseMatches()
@@ -44,14 +47,15 @@ def refine_epipolar(
         pairs.append(pair)
     refined, _ = poselib.refine_generalized_relative_pose(
         pairs,
-        _camera_pose(cam_from_map),
-        [_camera_pose(pose) for pose in cams_from_map],
+        _camera_pose(cam_from_local),
+        [_camera_pose(pose @ map_from_local) for pose in cams_from_map],
         [pinhole(points.reference_focal_length) for points in matches],
         [poselib.CameraPose()],
         [pinhole(matches[0].query_focal_length)],
         {'loss_type': 'CAUCHY', 'loss_scale': LOSS_SCALE_PX},
     )
-    return RigidTransform(np.array(refined.R), np.array(refined.t)).inverse()
+    refined_from_local = RigidTransform(np.array(refined.R), np.array(refined.t))
+    return map_from_local @ refined_from_local.inverse()
 
 
 def epipolar_residuals(
