@@ -7,7 +7,6 @@ Every figure printed about the node comes from messages received from its proces
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,8 +35,10 @@ from relloc_ros.geometry import RigidTransform, pose_error
 from relloc_ros.map.reference_map import ReferenceMap
 
 SAMPLE = Path('examples/fr3_office')
+OUTPUT = Path('demo_output')
 IMAGE_TOPIC = '/camera/image_raw'
 CAMERA_INFO_TOPIC = '/camera/camera_info'
+RATE = '2'
 NODE_START_S = 60.0
 LAST_ANSWER_S = 10.0
 MIN_AVAILABILITY = 0.8
@@ -121,7 +122,7 @@ def running_node(map_path: Path, log_path: Path) -> Iterator[subprocess.Popen[by
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def collect(bag: Path, map_path: Path, log_path: Path, num_images: int, rate: float) -> Answers:
+def collect(bag: Path, map_path: Path, log_path: Path, num_images: int) -> Answers:
     """Play the bag into the node and gather its answers."""
     rclpy.init()
     collector = Collector()
@@ -134,16 +135,7 @@ def collect(bag: Path, map_path: Path, log_path: Path, num_images: int, rate: fl
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f'the node did not start, see {log_path}')
                 executor.spin_once(timeout_sec=0.1)
-            command = [
-                'relloc',
-                'replay',
-                str(bag),
-                '--clock',
-                '--rate',
-                str(rate),
-                '--wait',
-                '30',
-            ]
+            command = ['relloc', 'replay', str(bag), '--clock', '--rate', RATE, '--wait', '30']
             print('\n$', *command, flush=True)
             player = subprocess.Popen(command)
             answers = collector.answers
@@ -261,26 +253,21 @@ def largest_difference(answers: Answers, tum_file: Path) -> float:
 
 def main() -> int:
     """Run the demo; the exit code says whether it went as it should."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--output', type=Path, default=Path('demo_output'), help='folder to write')
-    parser.add_argument('--rate', type=float, default=2.0, help='speed of the replay')
-    arguments = parser.parse_args()
-    output = arguments.output
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
-    map_path, bag = output / 'map', output / 'queries_bag'
+    shutil.rmtree(OUTPUT, ignore_errors=True)
+    OUTPUT.mkdir()
+    map_path, bag = OUTPUT / 'map', OUTPUT / 'queries_bag'
     run_relloc('map', 'build', SAMPLE, '--list', SAMPLE / 'map.txt', '--output', map_path)
     run_relloc('bag', 'write', SAMPLE, '--list', SAMPLE / 'query.txt', '--output', bag)
     with BagReader(bag) as reader:
         truth = {frame.stamp_ns: frame.truth for frame in reader}
 
-    answers = collect(bag, map_path, output / 'node.log', len(truth), arguments.rate)
+    answers = collect(bag, map_path, OUTPUT / 'node.log', len(truth))
     availability = print_summary(answers, print_answers(answers, truth))
-    picture = output / 'topdown.png'
+    picture = OUTPUT / 'topdown.png'
     draw(picture, ReferenceMap.open(map_path), answers, truth)
 
-    run_relloc('evaluate', bag, '--map', map_path, '--output', output / 'offline')
-    difference = largest_difference(answers, output / 'offline' / 'poses.tum')
+    run_relloc('evaluate', bag, '--map', map_path, '--output', OUTPUT / 'offline')
+    difference = largest_difference(answers, OUTPUT / 'offline' / 'poses.tum')
     agree = difference <= AGREEMENT_LIMIT
     print(
         f'\nnode and offline evaluation {"agree" if agree else "DISAGREE"}: '
@@ -294,4 +281,7 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (RuntimeError, subprocess.SubprocessError) as error:
+        sys.exit(f'error: {error}')

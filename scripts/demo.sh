@@ -6,4 +6,4 @@
 # real node on a bag of other images, and prints and draws its errors against motion capture.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-exec python scripts/demo.py "$@"
+exec python scripts/demo.py
