@@ -63,6 +63,11 @@ def make_scene(seed=0, num_points=120, num_refs=5, centres=None, query_centre=(0
     return Scene(points, pose(query_centre), [pose(centre) for centre in centres], rng)
 
 
+def moved_pose(pose, delta):
+    """Move a pose as `PoseEstimate` says: centre + delta[:3], Exp(delta[3:]) @ rotation."""
+    return RigidTransform(exp_so3(delta[3:]) @ pose.rotation, pose.translation + delta[:3])
+
+
 def essential_of(map_from_query, map_from_ref):
     """Return E with x_query^T E x_ref = 0."""
     query_from_ref = map_from_query.inverse() @ map_from_ref

@@ -4,9 +4,10 @@
 
 import numpy as np
 import pytest
-from synthetic_scenes import FOCAL_LENGTH, make_scene
+from scipy.optimize import least_squares
+from synthetic_scenes import FOCAL_LENGTH, make_scene, moved_pose
 
-from relloc_ros.geometry import RigidTransform, exp_so3, pose_error
+from relloc_ros.geometry import pose_error
 from relloc_ros.vision.absolute_pose import absolute_residuals, estimate_absolute_pose
 from relloc_ros.vision.covariance import pose_covariance, standard_deviations
 
@@ -37,12 +38,36 @@ def test_the_threshold_reaches_poselib_in_pixels():
     np.testing.assert_allclose(counts, [0.12, 0.39, 0.99], atol=0.07)
 
 
+def test_poselib_minimizes_the_cauchy_loss_of_one_pixel():
+    # It ignores option keys it does not know, without a word.
+    scene = make_scene(0)
+    points2D = scene.project(scene.map_from_query, noise_px=0.5)
+    points2D[:40] += np.array([2.0, 1.0]) / FOCAL_LENGTH
+    pose, inliers = estimate(points2D, scene.points, threshold_px=5.0)
+
+    def distances(delta):
+        moved = moved_pose(pose, delta)
+        residuals, _ = absolute_residuals(
+            moved, points2D[inliers], scene.points[inliers], FOCAL_LENGTH
+        )
+        return np.linalg.norm(residuals, axis=1)
+
+    tolerances = {'xtol': 1e-12, 'ftol': 1e-12, 'gtol': 1e-12}
+    optimum = least_squares(distances, np.zeros(6), loss='cauchy', **tolerances)
+    np.testing.assert_allclose(optimum.x, 0.0, atol=1e-6)
+    squares = least_squares(distances, np.zeros(6), **tolerances)
+    assert np.abs(squares.x).max() > 1e-4
+
+
 def test_the_same_seed_gives_the_same_pose():
     scene = make_scene(2)
     points2D = scene.project(scene.map_from_query, noise_px=1.0)
     points2D[:80] = scene.rng.uniform(-0.5, 0.5, size=(80, 2))
-    first, second = (estimate(points2D, scene.points, seed=7)[0] for _ in range(2))
-    np.testing.assert_array_equal(first.matrix, second.matrix)
+    first, second, *others = (
+        estimate(points2D, scene.points, seed=seed)[0].matrix for seed in (7, 7, 8, 9, 10)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert any((first != other).any() for other in others)
 
 
 def test_far_from_the_origin_of_the_map_it_is_as_exact():
@@ -86,9 +111,6 @@ def test_residuals_are_zero_at_the_truth_and_their_derivatives_right():
     for axis in range(6):
         delta = np.zeros(6)
         delta[axis] = step
-        moved = RigidTransform(
-            exp_so3(delta[3:]) @ scene.map_from_query.rotation,
-            scene.map_from_query.translation + delta[:3],
-        )
+        moved = moved_pose(scene.map_from_query, delta)
         shifted, _ = absolute_residuals(moved, points2D, scene.points, FOCAL_LENGTH)
         np.testing.assert_allclose(jacobians[..., axis], shifted / step, rtol=1e-3, atol=1e-2)

@@ -37,6 +37,16 @@ def test_monte_carlo_of_independent_residuals():
     np.testing.assert_allclose(np.diag(sample), np.diag(predicted), rtol=0.5)
 
 
+def test_a_few_wrong_residuals_hardly_count():
+    rng = np.random.default_rng(0)
+    residuals, jacobians = rng.normal(size=200) * 0.3, rng.normal(size=(200, 6))
+    clean = pose_covariance(residuals[20:], jacobians[20:], 180)
+    residuals[:20] = 30.0
+    ratio = np.diag(pose_covariance(residuals, jacobians, 200)) / np.diag(clean)
+    assert (ratio > 1.0).all()
+    assert (ratio < 3.0).all()
+
+
 def test_residuals_of_few_images_count_for_less():
     rng = np.random.default_rng(0)
     residuals, jacobians = rng.normal(size=100), rng.normal(size=(100, 6))

@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Refinement on the matches of all pairs."""
 
-import numpy as np
-from synthetic_scenes import make_scene
+from dataclasses import replace
 
-from relloc_ros.geometry import RigidTransform, exp_so3, pose_error
+import numpy as np
+import pytest
+from scipy.optimize import least_squares
+from synthetic_scenes import make_scene, moved_pose
+
+from relloc_ros.geometry import pose_error
 from relloc_ros.vision.epipolar_refinement import (
     epipolar_residuals,
     pose_sampson_errors,
@@ -14,8 +18,8 @@ from relloc_ros.vision.epipolar_refinement import (
 
 
 def disturbed(pose, rng):
-    turn = exp_so3(rng.normal(size=3) * np.deg2rad(1.0))
-    return RigidTransform(turn @ pose.rotation, pose.translation + rng.normal(size=3) * 0.05)
+    turn = rng.normal(size=3) * np.deg2rad(1.0)
+    return moved_pose(pose, np.r_[rng.normal(size=3) * 0.05, turn])
 
 
 def test_exact_matches_lead_back_to_the_pose_and_its_scale():
@@ -49,6 +53,28 @@ def test_noise_and_outliers_leave_a_small_error():
     assert pose_error(initial, scene.map_from_query)[0] > 0.04
 
 
+@pytest.mark.parametrize(
+    ('focal_lengths', 'tolerance'), [((500.0,) * 4, 1e-6), ((300.0, 500.0, 900.0, 1500.0), 2e-3)]
+)
+def test_it_minimizes_the_residuals_whose_covariance_is_taken(focal_lengths, tolerance):
+    scene = make_scene(0)
+    matches = [
+        replace(scene.matches(index, noise_px=0.5, num_outliers=10), reference_focal_length=focal)
+        for index, focal in enumerate(focal_lengths)
+    ]
+    cams = [pose.inverse() for pose in scene.maps_from_ref[:4]]
+    refined = refine_epipolar(disturbed(scene.map_from_query, scene.rng), matches, cams)
+    optimum = least_squares(
+        lambda delta: pose_sampson_errors(moved_pose(refined, delta), matches, cams),
+        np.zeros(6),
+        loss='cauchy',
+        xtol=1e-12,
+        ftol=1e-12,
+        gtol=1e-12,
+    )
+    np.testing.assert_allclose(optimum.x, 0.0, atol=tolerance)
+
+
 def test_residuals_and_derivatives():
     scene = make_scene(2)
     matches = [scene.matches(index) for index in range(3)]
@@ -57,10 +83,7 @@ def test_residuals_and_derivatives():
     assert residuals.shape == (360,)
     np.testing.assert_allclose(residuals, 0.0, atol=1e-8)
     delta = np.array([1e-4, -2e-4, 1e-4, 1e-4, 2e-4, -1e-4])
-    moved = RigidTransform(
-        exp_so3(delta[3:]) @ scene.map_from_query.rotation,
-        scene.map_from_query.translation + delta[:3],
-    )
+    moved = moved_pose(scene.map_from_query, delta)
     predicted = jacobians @ delta
     actual = pose_sampson_errors(moved, matches, cams)
     assert np.abs(actual).max() > 0.05

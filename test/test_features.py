@@ -10,6 +10,7 @@ import pytest
 
 from relloc_ros.vision import features as features_module
 from relloc_ros.vision.features import extract_features, to_grey
+from relloc_ros.vision.matching import unit_descriptors
 
 IMAGE = next((Path(__file__).parent.parent / 'examples/fr3_office/images').glob('*.jpg'))
 
@@ -67,6 +68,7 @@ def test_descriptors_are_root_sift():
     assert result.descriptors.dtype == np.uint8
     norms = np.linalg.norm(result.descriptors.astype(float), axis=1)
     np.testing.assert_allclose(norms, 512.0, rtol=0.03)
+    assert norms.mean() == pytest.approx(512.0, rel=1e-3)
 
 
 def test_the_strongest_are_kept_and_come_first():
@@ -75,6 +77,20 @@ def test_the_strongest_are_kept_and_come_first():
     assert len(few) == 100
     common = {tuple(point) for point in all_of_them.points2D[:130]}
     assert sum(tuple(point) in common for point in few.points2D) > 80
+
+
+def test_equal_keypoints_do_not_exceed_the_limit():
+    tile = np.zeros((40, 40), dtype=np.uint8)
+    cv2.circle(tile, (20, 20), 6, 255, -1)
+    assert len(extract_features(np.tile(tile, (10, 10)), 30)) == 30
+
+
+def test_descriptors_belong_to_their_keypoints():
+    image = cv2.imread(str(IMAGE))
+    whole, part = extract_features(image, 3000), extract_features(image[64:, 96:], 500)
+    similarity = unit_descriptors(part.descriptors) @ unit_descriptors(whole.descriptors).T
+    twins = whole.points2D[similarity.argmax(axis=1)] - (96, 64)
+    assert (np.linalg.norm(twins - part.points2D, axis=1) < 0.1).mean() > 0.9
 
 
 def test_grey_and_colour_agree():

@@ -62,11 +62,13 @@ def test_one_wrong_observation_of_three_is_dropped():
     )
 
 
-def test_unseen_observations_are_not_looked_at():
+@pytest.mark.parametrize('value', [np.nan, None])
+def test_unseen_observations_are_not_looked_at(value):
     scene = make_scene(3)
     observations = scene.observations()
     seen = scene.rng.random(observations.shape[:2]) < 0.5
-    observations[~seen] = np.nan
+    if value is not None:
+        observations[~seen] = value
     tracks = triangulate(scene, observations, seen)
     assert len(tracks) > 0.6 * len(scene.points)
     assert not (tracks.seen & ~seen[tracks.keypoint_index]).any()
@@ -88,6 +90,22 @@ def test_small_angles_give_no_point():
     seen = np.ones(observations.shape[:2], dtype=bool)
     assert len(triangulate(scene, observations, seen)) == 0
     assert len(triangulate(scene, observations, seen, min_angle=0.0)) == len(scene.points)
+
+
+def test_only_rays_that_see_a_point_make_its_angle():
+    scene = make_scene(0, centres=[(0.0, 0.0, 0.0), (0.02, 0.0, 0.0), (2.0, 0.0, 0.0)])
+    seen = np.ones((120, 3), dtype=bool)
+    seen[:, 2] = False
+    assert len(triangulate(scene, scene.observations(), seen)) == 0
+
+
+def test_points_behind_every_camera_are_refused():
+    scene = make_scene(0)
+    scene.points *= -1.0
+    observations = scene.observations()
+    seen = np.ones(observations.shape[:2], dtype=bool)
+    assert len(triangulate(scene, observations, seen)) == 0
+    assert np.isinf(reprojection_errors(scene.points, observations, scene.views())).all()
 
 
 def test_points_behind_the_cameras_are_refused():
@@ -143,6 +161,8 @@ def test_the_derivatives_of_the_residuals():
     for axis, step in enumerate(1e-6 * np.eye(3)):
         moved, _ = point_residuals(scene.points + step, observations, seen, scene.views())
         np.testing.assert_allclose(jacobians[..., axis], moved / 1e-6, rtol=1e-3, atol=1e-2)
+    errors = reprojection_errors(scene.points + step, observations, scene.views())
+    np.testing.assert_allclose(np.linalg.norm(moved, axis=2)[seen], errors[seen])
     assert not residuals[~seen].any()
     assert not jacobians[~seen].any()
 
