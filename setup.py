@@ -35,6 +35,7 @@ setup(
         'rosbags>=0.10',
         'scipy>=1.8',
         'setuptools',
+        'threadpoolctl',
         'transforms3d>=0.4.2',
         'typer>=0.15.4',
     ],

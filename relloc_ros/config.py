@@ -190,7 +190,7 @@ class LocalizationConfig:
     )
     num_threads: int = _setting(
         0,
-        'Threads of OpenCV; 0 leaves it alone. Those of BLAS are set by OMP_NUM_THREADS.',
+        'Threads of OpenCV; 0 leaves it alone. BLAS uses one.',
         ge=0,
         le=1024,
     )

@@ -11,6 +11,7 @@ from typing import Any
 import zlib
 
 import cv2
+from threadpoolctl import ThreadpoolController
 
 from relloc_ros.camera import Camera
 from relloc_ros.config import LocalizationConfig
@@ -50,6 +51,7 @@ class Relocalizer:
         if self.config.num_threads:
             cv2.setNumThreads(self.config.num_threads)
         self._localizer = create_localizer(reference_map, self.config)
+        self._thread_pools = ThreadpoolController()
 
     def process(self, query: QueryImage) -> Localization:
         """Localize one image. Wall milliseconds of each stage come with the answer."""
@@ -57,7 +59,10 @@ class Relocalizer:
         try:
             _check_size(query)
             seed = frame_seed(self.config.random_seed, query.stamp_ns)
-            result = gate(self._localizer.localize(query, seed), self.config)
+            # BLAS threads wait for each other: where other processes want the cores too, as on any
+            # robot, the small products of matching take ten times as long with them.
+            with self._thread_pools.limit(limits=1, user_api='blas'):
+                result = gate(self._localizer.localize(query, seed), self.config)
         except DataError as error:
             result = self._error(query.stamp_ns, error)
         return _timed(result, start, {})
