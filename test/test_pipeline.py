@@ -2,18 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one path: pure, seeded by the stamp, and never raising over an image."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
+import cv2
 import numpy as np
 import pytest
 
 from relloc_ros.config import LocalizationConfig, make_config
-from relloc_ros.errors import ConfigError
+from relloc_ros.errors import ConfigError, DataError
+from relloc_ros.geometry import RigidTransform
+from relloc_ros.localizers import LOCALIZERS, Localizer
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import read_image, read_source
 from relloc_ros.pipeline import Relocalizer, frame_seed
-from relloc_ros.structures import QueryImage, Status
+from relloc_ros.structures import Localization, PoseEstimate, QueryImage, Status
 
 EXAMPLE = Path(__file__).parent.parent / 'examples' / 'fr3_office'
 
@@ -103,6 +108,45 @@ def test_an_undecodable_message_is_an_error_status(relocalizer, queries):
     assert result.stamp_ns == 5_000_000_007
     assert result.camera_pose is None
     assert result.reason
+
+
+class Recorder(Localizer):
+    """Answers with a pose that is infinitely sure, or with an error, and keeps the seeds."""
+
+    seeds: ClassVar[list[int]] = []
+
+    def localize(self, query, seed):
+        self.seeds.append(seed)
+        if query.name == 'unusable':
+            raise DataError('cannot be used')
+        pose = PoseEstimate(RigidTransform.identity(), np.zeros((6, 6)))
+        return Localization(Status.LOCALIZED, '', query.stamp_ns, 'recorder', pose)
+
+
+def test_any_localizer_is_seeded_gated_and_kept_from_raising(office_map, queries, monkeypatch):
+    monkeypatch.setitem(LOCALIZERS, 'recorder', Recorder)
+    monkeypatch.setattr(Recorder, 'seeds', [])
+    config = make_config(LocalizationConfig, {'localizer': 'recorder', 'random_seed': 7})
+    relocalizer = Relocalizer(ReferenceMap.open(office_map), config)
+    assert relocalizer.process(queries[0]).status is Status.GATED
+    result = relocalizer.process(replace(queries[1], name='unusable'))
+    assert result.status is Status.ERROR
+    assert result.reason == 'cannot be used'
+    assert result.localizer == 'recorder'
+    assert Recorder.seeds == [frame_seed(7, query.stamp_ns) for query in queries[:2]]
+
+
+def test_threads_are_set_when_asked_for(office_map):
+    before = cv2.getNumThreads()
+    try:
+        for wanted in (1, 2):
+            config = make_config(LocalizationConfig, {'num_threads': wanted})
+            Relocalizer(ReferenceMap.open(office_map), config)
+            assert cv2.getNumThreads() == wanted
+        Relocalizer(ReferenceMap.open(office_map))
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_an_unknown_localizer_names_the_nearest(office_map):
