@@ -29,6 +29,7 @@ __all__ = [
     'MapConfig',
     'NodeConfig',
     'Parameter',
+    'RetrievalConfig',
     'flatten',
     'make_config',
     'parameters',
@@ -130,6 +131,20 @@ class EssentialConfig:
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
+class RetrievalConfig:
+    """Settings of the baseline localizer `retrieval`."""
+
+    interpolation: Literal['none', 'affine', 'equal', 'inverse_distance'] = _setting(
+        'none',
+        'How the poses of the most similar images are combined: the first alone, or weights by '
+        'descriptors, equal, by inverse distance of descriptors.',
+    )
+    num_neighbours: int = _setting(
+        4, 'Map images whose poses are combined, or spread out the covariance.', ge=1, le=1000
+    )
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
 class LocalizationConfig:
     """Settings of the path from image to pose, the same for node, CLI and evaluation."""
 
@@ -195,6 +210,7 @@ class LocalizationConfig:
         le=1024,
     )
     essential: EssentialConfig = Field(default_factory=EssentialConfig)
+    retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)

@@ -8,12 +8,14 @@ from relloc_ros.config import LocalizationConfig, nearest
 from relloc_ros.errors import ConfigError
 from relloc_ros.localizers.base import Localizer
 from relloc_ros.localizers.essential import EssentialLocalizer
+from relloc_ros.localizers.retrieval import RetrievalLocalizer
 from relloc_ros.map.reference_map import ReferenceMap
 
 __all__ = ['LOCALIZERS', 'Localizer', 'create_localizer']
 
 LOCALIZERS: dict[str, type[Localizer]] = {
     'essential': EssentialLocalizer,
+    'retrieval': RetrievalLocalizer,
 }
 
 

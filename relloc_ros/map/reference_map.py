@@ -64,6 +64,7 @@ class ReferenceMap:
         self._entries = index.entries
         self._names_by_digest = {entry.digest: entry.name for entry in index.entries}
         self._poses = index.poses
+        self._descriptors = index.descriptors
         self._search = make_search(index.descriptors)
         self._store = store
         self._vlad = vlad
@@ -151,6 +152,10 @@ class ReferenceMap:
     def describe(self, image: NDArray[np.uint8]) -> FloatArray:
         """Global descriptor (D,) float32 of a grey or BGR image; zeros when it has no texture."""
         return self._vlad.describe(image)
+
+    def global_descriptors(self, indices: IndexArray) -> FloatArray:
+        """Global descriptors (K, D) float32 of images, as stored."""
+        return np.asarray(self._descriptors[indices])
 
     def retrieve(self, descriptor: FloatArray, k: int) -> tuple[IndexArray, FloatArray]:
         """Find the `k` images most similar to a global descriptor (D,).
