@@ -38,9 +38,12 @@ error. Only images further down the ranking show how far apart views as similar 
 With half their distance the errors of a video are as large as the covariance says, or twice that,
 those of single photos smaller.
 """
+ROTATION_STD = 0.1
+"""Radians: a view turned by this much is still the most similar, however alike the retrieved
+rotations are, as those of a camera carried straight ahead."""
 MIN_SPREAD = 1e-9
-UNKNOWN_SPREAD = (1.0, 0.2)
-"""Standard deviations (map units, rad) where images at one place, or just one, tell no scale."""
+UNKNOWN_POSITION_STD = 1.0
+"""Map units: a guess where the retrieved images were taken at one place, which tells no scale."""
 
 
 class RetrievalLocalizer(Localizer):
@@ -158,16 +161,22 @@ def mean_pose(poses: list[RigidTransform], weights: Array) -> RigidTransform:
 
 
 def _covariance(pose: RigidTransform, retrieved: list[RigidTransform], num_used: int) -> Array:
-    """Spread of the retrieved poses about the estimate, the same in all directions: (6, 6).
-
-    The mean square distance of those used, and a share of the median of all, which a few of
-    another place do not change.
-    """
+    """Spread of the retrieved poses about the estimate, the same in all directions: (6, 6)."""
     centres = np.array([other.translation for other in retrieved]) - pose.translation
     turns = np.array([log_so3(other.rotation @ pose.rotation.T) for other in retrieved])
-    variances = np.zeros(2)
-    for block, offsets in enumerate((centres, turns)):
-        squares = (offsets**2).sum(axis=1) / 3.0
-        spread = squares[:num_used].mean() + WIDER_SPREAD**2 * np.median(squares)
-        variances[block] = spread if spread > MIN_SPREAD**2 else UNKNOWN_SPREAD[block] ** 2
-    return np.diag(np.repeat(variances, 3))
+    position_variance = _spread(centres, num_used)
+    if position_variance < MIN_SPREAD**2:
+        position_variance = UNKNOWN_POSITION_STD**2
+    rotation_variance = _spread(turns, num_used) + ROTATION_STD**2
+    return np.diag(np.repeat([position_variance, rotation_variance], 3))
+
+
+def _spread(offsets: Array, num_used: int) -> float:
+    """Variance of one axis: of the images used, and a share of the median of all retrieved.
+
+    Args:
+        offsets: (K, 3) from the estimate, most similar image first.
+        num_used: images the estimate is made of, or could have been.
+    """
+    squares = (offsets**2).sum(axis=1) / 3.0
+    return float(squares[:num_used].mean() + WIDER_SPREAD**2 * np.median(squares))
