@@ -28,7 +28,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
-from relloc_ros.bags.writer import FOREVER
+from relloc_ros.bags.new_bag import FOREVER
 from relloc_ros.frames import stamp_to_ns, transform_from_message
 from relloc_ros.ros.playback import message_type, offered_qos
 

@@ -6,25 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-import os
 from pathlib import Path
-import shutil
-import tempfile
-from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import StoragePlugin, Writer
 
 from relloc_ros.bags.messages import (
     camera_info_message,
@@ -33,7 +19,7 @@ from relloc_ros.bags.messages import (
     pose_message,
     transform_message,
 )
-from relloc_ros.bags.storage import ros2_types
+from relloc_ros.bags.new_bag import NewBag, Storage, check_new, new_bag
 from relloc_ros.errors import DataError
 from relloc_ros.geometry import RigidTransform, exp_so3, interpolate
 from relloc_ros.map.sources import PosedImage, read_image
@@ -51,7 +37,6 @@ __all__ = [
 ]
 
 Progress = Callable[[int, int, str], None]
-Storage = Literal['mcap', 'sqlite3']
 
 IMAGE_TOPIC = '/camera/image_raw'
 CAMERA_INFO_TOPIC = '/camera/camera_info'
@@ -86,10 +71,6 @@ MAX_ODOM_STEPS = 500
 
 TF_TYPE = 'tf2_msgs/msg/TFMessage'
 COMPRESSED_FORMATS = {'.jpg': 'jpeg', '.jpeg': 'jpeg', '.png': 'png'}
-FOREVER = QosTime(9223372036, 854775807)
-
-BAG_VERSION: Literal[8] = 8
-"""The newest that Humble's player understands; 9 spells QoS in another way."""
 
 
 def write_bag(
@@ -117,28 +98,13 @@ def write_bag(
         DataError: output exists or cannot be written, equal stamps, an image or camera unusable.
     """
     images = sorted(posed, key=lambda image: image.stamp_ns)
-    _check(images, output)
-    partial = None
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f'.{output.name}-', dir=output.parent))
-        # The files in a bag carry its name.
-        bag = partial / output.name
-        with Writer(
-            bag, version=BAG_VERSION, storage_plugin=StoragePlugin[storage.upper()]
-        ) as writer:
-            _Recording(writer, compressed).write(images, odom_drift, progress)
-        os.rename(bag, output)
-    except OSError as error:
-        raise DataError(f'cannot write bag {output}: {error.strerror or error}') from error
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
+    check_new(output)
+    _check(images)
+    with new_bag(output, storage) as bag:
+        _Recording(bag, compressed).write(images, odom_drift, progress)
 
 
-def _check(images: Sequence[PosedImage], output: Path) -> None:
-    if output.exists() or output.is_symlink():
-        raise DataError(f'{output} exists: remove it or choose another name')
+def _check(images: Sequence[PosedImage]) -> None:
     if not images:
         raise DataError('there are no images to write into a bag')
     for before, image in pairwise(images):
@@ -152,17 +118,17 @@ def _check(images: Sequence[PosedImage], output: Path) -> None:
 class _Recording:
     """Topics of an open bag and the messages on them."""
 
-    def __init__(self, writer: Writer, compressed: bool) -> None:
-        self._writer = writer
+    def __init__(self, bag: NewBag, compressed: bool) -> None:
+        self._bag = bag
         self._compressed = compressed
         image_topic = f'{IMAGE_TOPIC}/compressed' if compressed else IMAGE_TOPIC
         image_type = 'CompressedImage' if compressed else 'Image'
-        self._image = self._add(image_topic, f'sensor_msgs/msg/{image_type}', _qos(10))
-        self._info = self._add(CAMERA_INFO_TOPIC, 'sensor_msgs/msg/CameraInfo', _qos(10))
-        self._truth = self._add(GROUND_TRUTH_TOPIC, 'geometry_msgs/msg/PoseStamped', _qos(10))
-        self._tf = self._add('/tf', TF_TYPE, _qos(100))
+        self._image = bag.add(image_topic, f'sensor_msgs/msg/{image_type}')
+        self._info = bag.add(CAMERA_INFO_TOPIC, 'sensor_msgs/msg/CameraInfo')
+        self._truth = bag.add(GROUND_TRUTH_TOPIC, 'geometry_msgs/msg/PoseStamped')
+        self._tf = bag.add('/tf', TF_TYPE, 100)
         # Latched, or `ros2 bag play` gives late listeners no static transforms.
-        self._tf_static = self._add('/tf_static', TF_TYPE, _qos(1, QosDurability.TRANSIENT_LOCAL))
+        self._tf_static = bag.add('/tf_static', TF_TYPE, 1, latched=True)
 
     def write(
         self, images: Sequence[PosedImage], odom_drift: float, progress: Progress | None
@@ -172,13 +138,13 @@ class _Recording:
         odometry = _odometry(truth, odom_drift)
         start_ns = images[0].stamp_ns - LEAD_IN_NS
         extrinsics = transform_message(BASE_FRAME, CAMERA_FRAME, start_ns, BASE_FROM_CAMERA)
-        self._put(self._tf_static, start_ns, extrinsics)
+        self._bag.put(self._tf_static, start_ns, extrinsics)
         before = start_ns, odometry[0]
         for i, image in enumerate(images):
             now = image.stamp_ns, odometry[i]
             self._put_odometry(before, now)
             before = now
-            self._put(
+            self._bag.put(
                 self._truth, image.stamp_ns, pose_message(truth[i], image.stamp_ns, MAP_FRAME)
             )
             self._put_image(image)
@@ -190,7 +156,7 @@ class _Recording:
     def _put_odometry(self, before: StampedPose, now: StampedPose) -> None:
         for stamp_ns, odom_from_base in _between(before, now):
             message = transform_message(ODOM_FRAME, BASE_FRAME, stamp_ns, odom_from_base)
-            self._put(self._tf, stamp_ns, message)
+            self._bag.put(self._tf, stamp_ns, message)
 
     def _put_image(self, posed: PosedImage) -> None:
         stamp_ns = posed.stamp_ns
@@ -198,23 +164,14 @@ class _Recording:
             info = camera_info_message(posed.camera, stamp_ns, CAMERA_FRAME)
         except DataError as error:
             raise DataError(f'image {posed.name!r} cannot go into a bag: {error}') from error
-        self._put(self._info, stamp_ns, info)
+        self._bag.put(self._info, stamp_ns, info)
         image = read_image(posed)
         if self._compressed:
             content, image_format = _compress(posed.path, image)
             message = compressed_image_message(content, image_format, stamp_ns, CAMERA_FRAME)
         else:
             message = image_message(image, stamp_ns, CAMERA_FRAME)
-        self._put(self._image, stamp_ns, message)
-
-    def _add(self, topic: str, msgtype: str, qos: Qos) -> Connection:
-        return self._writer.add_connection(
-            topic, msgtype, typestore=ros2_types(), offered_qos_profiles=[qos]
-        )
-
-    def _put(self, connection: Connection, stamp_ns: int, message: Any) -> None:
-        raw = ros2_types().serialize_cdr(message, connection.msgtype)
-        self._writer.write(connection, stamp_ns, raw)
+        self._bag.put(self._image, stamp_ns, message)
 
 
 def _odometry(truth: Sequence[RigidTransform], drift: float) -> list[RigidTransform]:
@@ -243,17 +200,3 @@ def _compress(path: Path, image: NDArray[np.uint8]) -> tuple[bytes, str]:
     if path.suffix.lower() in COMPRESSED_FORMATS:
         return path.read_bytes(), COMPRESSED_FORMATS[path.suffix.lower()]
     return cv2.imencode('.png', image)[1].tobytes(), 'png'
-
-
-def _qos(depth: int, durability: QosDurability = QosDurability.VOLATILE) -> Qos:
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=depth,
-        reliability=QosReliability.RELIABLE,
-        durability=durability,
-        deadline=FOREVER,
-        lifespan=FOREVER,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=FOREVER,
-        avoid_ros_namespace_conventions=False,
-    )
