@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from relloc_ros.camera import Camera
 from relloc_ros.errors import DataError
 from relloc_ros.geometry import RigidTransform
+from relloc_ros.map.sources.cambridge import is_cambridge, read_cambridge
 from relloc_ros.map.sources.colmap import find_model, read_model
+from relloc_ros.map.sources.reading import SourceImage, Split
+from relloc_ros.map.sources.seven_scenes import is_seven_scenes, read_seven_scenes
 
 __all__ = [
     'PosedImage',
@@ -54,26 +57,32 @@ class PosedImage:
 
 
 def read_source(
-    source: Path, images_dir: Path | None = None, list_file: Path | None = None
+    source: Path,
+    images_dir: Path | None = None,
+    list_file: Path | None = None,
+    split: Split | None = None,
 ) -> list[PosedImage]:
-    """Read the posed images of a COLMAP model, text or binary.
+    """Read posed images of any known format, found out by looking at the folder.
 
     Args:
-        source: the model's folder, or one that holds it as ``sparse`` or ``sparse/0``.
-        images_dir: folder of the images; None looks for ``images`` beside the model.
+        source: a scene of 7-Scenes or Cambridge Landmarks in its original layout, or the folder
+            of a COLMAP model, text or binary, or one that holds it as ``sparse`` or ``sparse/0``.
+        images_dir: folder of the images; None looks for ``images`` beside the model, and for the
+            images of a scene in its own folder.
         list_file: names of the images wanted, in their order; None takes all, by name.
+        split: the part of a scene that is wanted; None takes both.
 
     Raises:
-        DataError: no or damaged model, unknown camera, missing list, folder or image.
+        DataError: unknown format or damaged files, missing list, folder or image, or a split of
+            what has none.
     """
-    model = find_model(source)
-    folder = _find_images(source, model) if images_dir is None else images_dir
+    images, folder = _read_images(source, images_dir, split)
     if not folder.is_dir():
         raise DataError(f'images folder {folder} does not exist: name it with --images')
-    posed = {image.name: image for image in read_model(model)}
+    posed = {image.name: image for image in images}
     names = sorted(posed)
     stamps = dict(zip(names, _stamps(names), strict=True))
-    wanted = names if list_file is None else _listed(list_file, names, model)
+    wanted = names if list_file is None else _listed(list_file, names, source)
     result = []
     for name in wanted:
         image = posed[name]
@@ -86,6 +95,23 @@ def read_source(
             'name their folder with --images'
         )
     return result
+
+
+def _read_images(
+    source: Path, images_dir: Path | None, split: Split | None
+) -> tuple[list[SourceImage], Path]:
+    """Images of a source, and the folder their names are relative to."""
+    if is_cambridge(source):
+        return read_cambridge(source, split, images_dir), images_dir or source
+    if is_seven_scenes(source):
+        return read_seven_scenes(source, split), images_dir or source
+    model = find_model(source)
+    if split is not None:
+        raise DataError(
+            f'{source} is a COLMAP model, which has no {split} split: name the images with --list'
+        )
+    folder = _find_images(source, model) if images_dir is None else images_dir
+    return read_model(model), folder
 
 
 def read_image(posed: PosedImage) -> NDArray[np.uint8]:
@@ -140,12 +166,12 @@ def read_list(path: Path) -> list[str]:
     return names
 
 
-def _listed(list_file: Path, posed: Sequence[str], model: Path) -> list[str]:
+def _listed(list_file: Path, posed: Sequence[str], source: Path) -> list[str]:
     wanted = read_list(list_file)
     unknown = sorted(set(wanted) - set(posed))
     if unknown:
         raise DataError(
-            f'{list_file} names {len(unknown)} images without a pose in {model}, '
+            f'{list_file} names {len(unknown)} images without a pose in {source}, '
             f'the first is {unknown[0]!r}'
         )
     return wanted

@@ -10,8 +10,6 @@ its own, and the tracks of the points refer to others.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 import logging
 from pathlib import Path
 import struct
@@ -22,22 +20,14 @@ import pycolmap
 from relloc_ros.camera import Camera
 from relloc_ros.errors import DataError
 from relloc_ros.geometry import RigidTransform
+from relloc_ros.map.sources.reading import SourceImage, locating_errors, text_lines
 
-__all__ = ['ModelImage', 'find_model', 'read_model']
+__all__ = ['find_model', 'read_model']
 
 logger = logging.getLogger(__name__)
 
 COUNT_BYTES = struct.calcsize('<Q')
 POINT2D_BYTES = struct.calcsize('<ddQ')
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ModelImage:
-    """An image of a model, known by name."""
-
-    name: str
-    camera: Camera
-    cam_from_map: RigidTransform
 
 
 def find_model(source: Path) -> Path:
@@ -53,11 +43,12 @@ def find_model(source: Path) -> Path:
             return folder
     raise DataError(
         f'{source} holds no COLMAP model: expected cameras and images, as .bin or .txt, '
-        'in it, in sparse/, sparse/0/ or 0/'
+        'in it, in sparse/, sparse/0/ or 0/ (or the split files of a scene of 7-Scenes or '
+        'Cambridge Landmarks)'
     )
 
 
-def read_model(folder: Path) -> list[ModelImage]:
+def read_model(folder: Path) -> list[SourceImage]:
     """Read all images with a pose; binary goes before text, as in COLMAP.
 
     Raises:
@@ -86,10 +77,10 @@ def _has_points(folder: Path, is_binary: bool) -> bool:
         return False
     if is_binary:
         return path.stat().st_size > COUNT_BYTES
-    return any(line.strip() and not line.startswith('#') for line in _lines(path))
+    return any(line.strip() and not line.startswith('#') for line in text_lines(path))
 
 
-def _read_binary(folder: Path) -> list[ModelImage]:
+def _read_binary(folder: Path) -> list[SourceImage]:
     cameras = _read_cameras_binary(_BinaryFile(folder / 'cameras.bin'))
     file = _BinaryFile(folder / 'images.bin')
     images = []
@@ -100,9 +91,9 @@ def _read_binary(folder: Path) -> list[ModelImage]:
         file.skip(num_points2D * POINT2D_BYTES)
         if camera_id not in cameras:
             raise DataError(f'{file.path}: camera {camera_id} of {name!r} is not in cameras.bin')
-        with _locating_errors(f'{file.path}, image {name!r}'):
+        with locating_errors(f'{file.path}, image {name!r}'):
             cam_from_map = RigidTransform.from_quat_wxyz(pose[:4], pose[4:])
-        images.append(ModelImage(name, cameras[camera_id], cam_from_map))
+        images.append(SourceImage(name, cameras[camera_id], cam_from_map))
     return images
 
 
@@ -116,7 +107,7 @@ def _read_cameras_binary(file: _BinaryFile) -> dict[int, Camera]:
         except ValueError as error:
             raise DataError(f'{file.path}: unknown camera model {model_id}') from error
         params = file.unpack(f'<{len(blank.params)}d')
-        with _locating_errors(f'{file.path}, camera {camera_id}'):
+        with locating_errors(f'{file.path}, camera {camera_id}'):
             cameras[camera_id] = Camera(model.name, width, height, params)
     return cameras
 
@@ -154,7 +145,7 @@ class _BinaryFile:
             raise DataError(f'{self.path} is truncated: copy the model again')
 
 
-def _read_text(folder: Path) -> list[ModelImage]:
+def _read_text(folder: Path) -> list[SourceImage]:
     cameras = _read_cameras_text(folder / 'cameras.txt')
     images = []
     path = folder / 'images.txt'
@@ -168,16 +159,16 @@ def _read_text(folder: Path) -> list[ModelImage]:
             raise DataError(f'{path}, line {number} is no image with pose: {line!r}') from error
         if camera_id not in cameras:
             raise DataError(f'{path}, line {number}: camera {camera_id} is not in cameras.txt')
-        with _locating_errors(f'{path}, line {number}'):
+        with locating_errors(f'{path}, line {number}'):
             pose = RigidTransform.from_quat_wxyz(values[:4], values[4:])
-        images.append(ModelImage(name, cameras[camera_id], pose))
+        images.append(SourceImage(name, cameras[camera_id], pose))
     return images
 
 
 def _image_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Give number and text of the lines with poses; each is followed by a line of 2D points."""
     is_points = False
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(text_lines(path), start=1):
         if is_points:
             # May be empty. A lost line would make every second image vanish.
             if len(line.split()) % 3 != 0:
@@ -193,7 +184,7 @@ def _image_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _read_cameras_text(path: Path) -> dict[int, Camera]:
     cameras = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(text_lines(path), start=1):
         if not line.strip() or line.startswith('#'):
             continue
         fields = line.split()
@@ -203,24 +194,6 @@ def _read_cameras_text(path: Path) -> dict[int, Camera]:
             params = tuple(float(field) for field in fields[4:])
         except (IndexError, ValueError) as error:
             raise DataError(f'{path}, line {number} is no camera: {line!r}') from error
-        with _locating_errors(f'{path}, line {number}'):
+        with locating_errors(f'{path}, line {number}'):
             cameras[camera_id] = Camera(model, width, height, params)
     return cameras
-
-
-@contextmanager
-def _locating_errors(place: str) -> Iterator[None]:
-    try:
-        yield
-    except DataError as error:
-        raise DataError(f'{place}: {error}') from error
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with path.open(encoding='utf-8') as file:
-            yield from file
-    except OSError as error:
-        raise DataError(f'cannot read {path}: {error.strerror}') from error
-    except UnicodeDecodeError as error:
-        raise DataError(f'{path} is not UTF-8 text: {error}') from error
