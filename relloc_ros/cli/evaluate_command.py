@@ -22,6 +22,9 @@ from relloc_ros.cli.options import (
     MapFolder,
     Overwrite,
     Settings,
+    Split,
+    SplitOption,
+    chosen_split,
     localization_config,
 )
 
@@ -38,8 +41,8 @@ Source = Annotated[
     Path,
     typer.Argument(
         metavar='SOURCE',
-        help='COLMAP model with posed images, or a rosbag: a ROS 1 .bag, a ROS 2 folder, .mcap '
-        'or .db3.',
+        help='COLMAP model with posed images, a scene of 7-Scenes or Cambridge Landmarks, or a '
+        'rosbag: a ROS 1 .bag, a ROS 2 folder, .mcap or .db3.',
     ),
 ]
 Output = Annotated[
@@ -111,6 +114,7 @@ def evaluate(
     output: Output,
     images: ImagesFolder = None,
     list_file: ListFile = None,
+    split: SplitOption = None,
     localizer: LocalizerName = None,
     settings: Settings = None,
     config: ConfigFile = None,
@@ -147,7 +151,7 @@ def evaluate(
     pipeline_config = localization_config(config, settings, localizer)
     with (
         ReferenceMap.open(map_folder, pipeline_config.descriptor_cache_mb) as reference_map,
-        _open_source(source, images, list_file, bag_options) as queries,
+        _open_source(source, images, list_file, split, bag_options) as queries,
     ):
         relocalizer = Relocalizer(reference_map, pipeline_config)
         prepare_output(output, overwrite=overwrite)
@@ -165,6 +169,7 @@ def _open_source(
     source: Path,
     images: Path | None,
     list_file: Path | None,
+    split: Split | None,
     bag_options: dict[str, str | None],
 ) -> Iterator[Queries]:
     from relloc_ros.bags.reader import BagReader
@@ -174,15 +179,15 @@ def _open_source(
 
     given = {key: value for key, value in bag_options.items() if value is not None}
     if source.exists() and is_bag(source):
-        if images is not None or list_file is not None:
-            raise typer.BadParameter('--images and --list are for folders, SOURCE is a bag')
+        if images is not None or list_file is not None or split is not None:
+            raise typer.BadParameter('--images, --list, --split: for folders, SOURCE is a bag')
         with BagReader(source, **given) as reader:
             yield BagQueries(reader, given.get('base_frame', 'base_link'))
         return
     if given:
         option = '--' + next(iter(given)).replace('_', '-')
         raise typer.BadParameter(f'{option} is for bags, and {source} is none')
-    yield FolderQueries(read_source(source, images, list_file))
+    yield FolderQueries(read_source(source, images, list_file, chosen_split(split)))
 
 
 def _print_summary(evaluation: Evaluation) -> None:

@@ -18,6 +18,8 @@ from relloc_ros.cli.options import (
     ListFile,
     Overwrite,
     Settings,
+    SplitOption,
+    chosen_split,
     map_config,
 )
 
@@ -35,7 +37,9 @@ def build(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar='SOURCE', help='COLMAP model with posed images, or the folder that holds it.'
+            metavar='SOURCE',
+            help='COLMAP model with posed images, or the folder that holds it, or a scene of '
+            '7-Scenes or Cambridge Landmarks.',
         ),
     ],
     output: Annotated[
@@ -44,6 +48,7 @@ def build(
     ],
     images: ImagesFolder = None,
     list_file: ListFile = None,
+    split: SplitOption = None,
     settings: Settings = None,
     config: ConfigFile = None,
     vocabulary: Annotated[
@@ -59,7 +64,8 @@ def build(
 ) -> None:
     """Build a map from posed images.
 
-    SOURCE is a COLMAP model, text or binary, with or without 3D points.
+    SOURCE is a COLMAP model, text or binary, with or without 3D points, or a scene of a data set
+    in its original layout, whose map is made of `--split train`.
     A map that exists stays intact until the new one is complete.
     """
     from relloc_ros.map.builder import build_map
@@ -67,7 +73,7 @@ def build(
 
     terminate_quietly()
     settings_of_map = map_config(config, settings)
-    posed = read_source(source, images, list_file)
+    posed = read_source(source, images, list_file, chosen_split(split))
     with progress_bar('building the map') as progress:
         build_map(
             posed,

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
@@ -20,9 +21,20 @@ __all__ = [
     'MapFolder',
     'Overwrite',
     'Settings',
+    'Split',
+    'SplitOption',
+    'chosen_split',
     'localization_config',
     'map_config',
 ]
+
+
+class Split(str, Enum):
+    """The published halves of a data set."""
+
+    TRAIN = 'train'
+    TEST = 'test'
+
 
 # Optional[...] instead of `| None`: evaluated at run time, and typer of Python 3.10 wants it.
 MapFolder = Annotated[
@@ -43,6 +55,14 @@ ListFile = Annotated[
         '--list',
         metavar='FILE',
         help='Text file with the images to take: one name a line, relative to the images folder.',
+        show_default=False,
+    ),
+]
+SplitOption = Annotated[
+    Optional[Split],  # noqa: UP045
+    typer.Option(
+        '--split',
+        help='Part of a scene of 7-Scenes or Cambridge Landmarks to take; by default all of it.',
         show_default=False,
     ),
 ]
@@ -74,6 +94,11 @@ LocalizerName = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, typer.Option('--overwrite', help='Replace what OUTPUT holds.')]
+
+
+def chosen_split(option: Split | None) -> Literal['train', 'test'] | None:
+    """Turn the option into what sources take."""
+    return None if option is None else option.value
 
 
 def localization_config(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import logging
 import math
 from pathlib import Path, PurePosixPath
+import posixpath
 import struct
 
 import numpy as np
@@ -143,9 +144,10 @@ def _read_nvm(path: Path) -> dict[str, _Intrinsics]:
         try:
             # name, focal length, quaternion, centre, distortion, 0
             name, *texts = line.rsplit(maxsplit=10)
-            numbers = [float(text) for text in texts]
-            focal_length, distortion = numbers[0], numbers[8]
-        except (ValueError, IndexError) as error:
+            focal_length, *_, distortion, _ = (float(text) for text in texts)
+            if len(texts) != 10:
+                raise ValueError(f'{len(texts)} numbers instead of 10')
+        except ValueError as error:
             raise DataError(
                 f'{path}, camera {i + 1} of {count}: expected name, focal length, quaternion, '
                 f'centre, distortion and 0, got {line.strip()!r}'
@@ -156,7 +158,8 @@ def _read_nvm(path: Path) -> dict[str, _Intrinsics]:
 
 def _key(name: str) -> str:
     """Name without suffix, in which the two files of a scene differ."""
-    return str(PurePosixPath(name.replace('\\', '/')).with_suffix(''))
+    stem, _ = posixpath.splitext(name.replace('\\', '/'))
+    return stem.removeprefix('./')
 
 
 def _camera(intrinsics: _Intrinsics, width: int, height: int) -> Camera:
