@@ -22,7 +22,7 @@ setup(
     author='the relloc_ros authors',
     license='Apache-2.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['py.typed']},
+    package_data={NAME: ['py.typed', 'evaluation/published/*.yaml']},
     python_requires='>=3.10',
     install_requires=[
         'numpy>=1.26',
