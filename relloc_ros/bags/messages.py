@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,16 @@ from relloc_ros.bags.storage import ros2_types
 from relloc_ros.camera import Camera
 from relloc_ros.camera_info import camera_info_fields
 from relloc_ros.geometry import RigidTransform
+from relloc_ros.structures import PoseEstimate
 
 __all__ = [
     'camera_info_message',
     'compressed_image_message',
     'image_message',
+    'path_message',
     'pose_message',
+    'pose_with_covariance_message',
+    'status_message',
     'transform_message',
 ]
 
@@ -83,17 +88,59 @@ def transform_message(
 
 def pose_message(frame_from_body: RigidTransform, stamp_ns: int, frame_id: str) -> Any:
     """Make a geometry_msgs/PoseStamped."""
-    pose = _type('geometry_msgs/msg/Pose')(
-        position=_vector('geometry_msgs/msg/Point', frame_from_body),
-        orientation=_quaternion(frame_from_body),
+    return _type('geometry_msgs/msg/PoseStamped')(
+        header=_header(stamp_ns, frame_id), pose=_pose(frame_from_body)
     )
-    return _type('geometry_msgs/msg/PoseStamped')(header=_header(stamp_ns, frame_id), pose=pose)
+
+
+def pose_with_covariance_message(estimate: PoseEstimate, stamp_ns: int, frame_id: str) -> Any:
+    """Make a geometry_msgs/PoseWithCovarianceStamped; our covariances have ROS's order."""
+    pose = _type('geometry_msgs/msg/PoseWithCovariance')(
+        pose=_pose(estimate.map_from_body),
+        covariance=np.ascontiguousarray(estimate.covariance, dtype=np.float64).reshape(36),
+    )
+    return _type('geometry_msgs/msg/PoseWithCovarianceStamped')(
+        header=_header(stamp_ns, frame_id), pose=pose
+    )
+
+
+def path_message(poses: Sequence[tuple[int, RigidTransform]], stamp_ns: int, frame_id: str) -> Any:
+    """Make a nav_msgs/Path from stamps and poses."""
+    return _type('nav_msgs/msg/Path')(
+        header=_header(stamp_ns, frame_id),
+        poses=[pose_message(pose, stamp, frame_id) for stamp, pose in poses],
+    )
+
+
+def status_message(
+    name: str, message: str, values: Mapping[str, str], stamp_ns: int, *, ok: bool
+) -> Any:
+    """Make a diagnostic_msgs/DiagnosticArray with one status, OK or WARN."""
+    status_type = _type('diagnostic_msgs/msg/DiagnosticStatus')
+    key_value = _type('diagnostic_msgs/msg/KeyValue')
+    status = status_type(
+        level=status_type.OK if ok else status_type.WARN,
+        name=name,
+        message=message,
+        hardware_id='',
+        values=[key_value(key=key, value=value) for key, value in values.items()],
+    )
+    return _type('diagnostic_msgs/msg/DiagnosticArray')(
+        header=_header(stamp_ns, ''), status=[status]
+    )
 
 
 def _header(stamp_ns: int, frame_id: str) -> Any:
     sec, nanosec = divmod(stamp_ns, NS_PER_S)
     stamp = _type('builtin_interfaces/msg/Time')(sec=sec, nanosec=nanosec)
     return _type('std_msgs/msg/Header')(stamp=stamp, frame_id=frame_id)
+
+
+def _pose(frame_from_body: RigidTransform) -> Any:
+    return _type('geometry_msgs/msg/Pose')(
+        position=_vector('geometry_msgs/msg/Point', frame_from_body),
+        orientation=_quaternion(frame_from_body),
+    )
 
 
 def _vector(type_name: str, transform: RigidTransform) -> Any:
