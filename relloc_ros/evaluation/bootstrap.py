@@ -136,7 +136,10 @@ def percentile_interval(samples: Array, confidence: float = CONFIDENCE) -> Inter
 
 def hits_by_threshold(errors: Array) -> dict[str, NDArray[np.bool_]]:
     """Which errors (N, 2) in map units and degrees are within each threshold of recall."""
-    return {name: (errors <= limits).all(axis=1) for name, limits in RECALL_THRESHOLDS.items()}
+    return {
+        name: np.asarray((errors <= limits).all(axis=1), dtype=bool)
+        for name, limits in RECALL_THRESHOLDS.items()
+    }
 
 
 def choose_block_length(errors: Array) -> int:
