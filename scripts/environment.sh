@@ -126,7 +126,7 @@ fill_environment() {
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-extras=dev,report
+extras=dev,report,view
 if ! ros_is_sourced; then
   extras=$extras,ros
   forget_ros
