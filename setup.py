@@ -58,7 +58,7 @@ setup(
             'types-PyYAML',
         ],
         'test': ['pytest'],
-        'view': ['viser>=1.1'],
+        'view': ['trimesh', 'viser>=1.1'],
     },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
