@@ -119,6 +119,14 @@ def test_medians_are_those_of_the_resampled_values():
         np.testing.assert_array_equal(bootstrap.medians(values), np.median(values[rows], axis=1))
 
 
+def test_shares_are_those_of_the_resampled_hits():
+    hits = np.random.default_rng(7).uniform(size=11) < 0.7
+    for block_length in (1, 3, 11):
+        bootstrap = BlockBootstrap(11, block_length, num_resamples=100)
+        rows = np.concatenate(list(bootstrap._rows()))
+        np.testing.assert_allclose(bootstrap.shares(hits), hits[rows].mean(axis=1))
+
+
 def test_intervals_reach_infinity_where_half_may_fail():
     values = np.array([*np.linspace(0.01, 0.02, 11), *[math.inf] * 9])
     low, high = BlockBootstrap(20, 1).median_interval(values)

@@ -84,7 +84,12 @@ class BlockBootstrap:
 
     def shares(self, hits: NDArray[np.bool_]) -> Array:
         """Shares (num_resamples,) of hits (count,) among the resampled."""
-        return np.concatenate([hits[rows].mean(axis=1) for rows in self._rows()])
+        # Hits before each query, twice around: blocks are differences of two of these.
+        before = np.concatenate([[0], np.cumsum(np.tile(hits, 2))])
+        lengths = np.full(self._starts.shape[1], self.block_length)
+        lengths[-1] -= lengths.sum() - self.count
+        shares: Array = (before[self._starts + lengths] - before[self._starts]).sum(axis=1)
+        return shares / self.count
 
     def median_interval(self, values: Array) -> Interval | None:
         """Interval of the median, by percentiles; None of fewer than three values."""
