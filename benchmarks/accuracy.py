@@ -164,7 +164,9 @@ def _evaluate(source: Path, map_folder: Path, settings: list[str]) -> dict[str, 
 def _run(posed: list[PosedImage], map_folder: Path, settings: list[str]) -> Evaluation:
     config = make_config(LocalizationConfig, parse_assignments(settings))
     with (
-        ReferenceMap.open(map_folder, config.descriptor_cache_mb) as reference_map,
+        ReferenceMap.open(
+            map_folder, config.descriptor_cache_mb, config.weights_folder
+        ) as reference_map,
         console.status(f'{len(posed)} queries in the map of {map_folder.name}'),
     ):
         return evaluate(

@@ -59,7 +59,9 @@ def main(
     """Measure and write OUT; the camera is the map's."""
     config = make_config(LocalizationConfig, parse_assignments(settings or []))
     load_before = os.getloadavg()
-    with ReferenceMap.open(map_folder, config.descriptor_cache_mb) as reference_map:
+    with ReferenceMap.open(
+        map_folder, config.descriptor_cache_mb, config.weights_folder
+    ) as reference_map:
         truth = _true_poses(images, list_file, source)
         queries = _read_queries(images, list_file, truth, reference_map)
         samples, answers = _measure(queries, Relocalizer(reference_map, config))

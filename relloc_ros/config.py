@@ -196,6 +196,9 @@ class LocalizationConfig:
         ge=0,
         le=2**31 - 1,
     )
+    weights_folder: str = _setting(
+        '', "Folder with the weights of the map's networks; empty takes the installed packages."
+    )
     descriptor_cache_mb: int = _setting(
         128,
         'Memory for descriptors of map images read on demand.',
@@ -221,7 +224,7 @@ class MapConfig:
     max_keypoints: int = _setting(
         3000, 'Local features kept per map image, strongest first.', ge=16, le=100000
     )
-    global_descriptor: Literal['dense_vlad'] = _setting(
+    global_descriptor: Literal['dense_vlad', 'efficientnet_gem'] = _setting(
         'dense_vlad', 'Global descriptor used for retrieval.'
     )
     vlad_clusters: int = _setting(64, 'Visual words of the VLAD vocabulary.', ge=2, le=1024)
@@ -230,6 +233,9 @@ class MapConfig:
         'Dimension of the whitened global descriptor, at most the number of images.',
         ge=2,
         le=4096,
+    )
+    weights_folder: str = _setting(
+        '', 'Folder with the weights of learned features; empty takes the installed packages.'
     )
     random_seed: int = _setting(0, 'Seed of the vocabulary.', ge=0, le=2**31 - 1)
 

@@ -87,12 +87,21 @@ fingerprint() {
   } | sha256sum
 }
 
+# Whether an environment was made from the same, with these extras or more.
+has_what_is_wanted() {
+  local made made_from extra
+  [ -f "$1" ] && read -r made made_from <"$1" && [ "$made_from" = "$3" ] || return 1
+  for extra in ${2//,/ }; do
+    case ,$made, in *,"$extra",*) ;; *) return 1 ;; esac
+  done
+}
+
 # make_or_reuse VENV PYTHON EXTRAS: the stamp is written last, so that half an environment, left by
 # an interruption, is never reused. COLCON_IGNORE comes first: it tells our folders from others.
 make_or_reuse() {
   local venv=$1 python=$2 extras=$3 stamp=$1/.complete wanted
-  wanted="$extras $(fingerprint "$python")"
-  if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+  wanted=$(fingerprint "$python")
+  if [ -x "$venv/bin/python" ] && has_what_is_wanted "$stamp" "$extras" "$wanted"; then
     return
   fi
   "$python" -c 'import ensurepip, venv' >/dev/null 2>&1 ||
@@ -105,7 +114,7 @@ make_or_reuse() {
   mkdir "$venv"
   touch "$venv/COLCON_IGNORE"
   fill_environment "$venv" "$python" "$extras"
-  echo "$wanted" >"$stamp"
+  echo "$extras $wanted" >"$stamp"
 }
 
 fill_environment() {
@@ -126,7 +135,8 @@ fill_environment() {
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-extras=dev,report,view
+# Learned features are large, and the demo does without.
+extras=dev,report,view${extras_of_tests:+,$extras_of_tests}
 if ! ros_is_sourced; then
   extras=$extras,ros
   forget_ros

@@ -19,7 +19,7 @@ from relloc_ros.config import MapConfig
 from relloc_ros.errors import MapError
 from relloc_ros.map.builder import build_map
 from relloc_ros.map.check import check_map, map_info
-from relloc_ros.vision.global_descriptors import DenseVlad
+from relloc_ros.vision.dense_vlad import DenseVlad
 
 CONFIG = MapConfig(max_keypoints=60, vlad_clusters=4)
 

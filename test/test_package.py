@@ -50,6 +50,7 @@ ROSDEP_KEYS = {
 
 PROVIDERS = {
     'cv2': 'opencv-python-headless',
+    'efficientnet_lite_pytorch': 'efficientnet-lite-pytorch',
     'tf2_ros': 'tf2_ros_py',
     'yaml': 'pyyaml',
 }
@@ -122,7 +123,7 @@ def test_every_import_is_declared(
     from_pip = {distribution(item) for item in setup_arguments['install_requires']}
     from_extras = {
         distribution(item)
-        for name in ('learn', 'report')
+        for name in ('learned', 'report')
         for item in setup_arguments['extras_require'][name]
     }
     from_ros = {item.text for item in manifest.iter('exec_depend')}

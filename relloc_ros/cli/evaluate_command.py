@@ -150,7 +150,9 @@ def evaluate(
     }
     pipeline_config = localization_config(config, settings, localizer)
     with (
-        ReferenceMap.open(map_folder, pipeline_config.descriptor_cache_mb) as reference_map,
+        ReferenceMap.open(
+            map_folder, pipeline_config.descriptor_cache_mb, pipeline_config.weights_folder
+        ) as reference_map,
         _open_source(source, images, list_file, split, bag_options) as queries,
     ):
         relocalizer = Relocalizer(reference_map, pipeline_config)

@@ -60,7 +60,9 @@ def localize(
 
     terminate_quietly()
     pipeline_config = localization_config(config, settings, localizer)
-    with ReferenceMap.open(map_folder, pipeline_config.descriptor_cache_mb) as reference_map:
+    with ReferenceMap.open(
+        map_folder, pipeline_config.descriptor_cache_mb, pipeline_config.weights_folder
+    ) as reference_map:
         relocalizer = Relocalizer(reference_map, pipeline_config)
         query_camera = _choose_camera(camera, reference_map)
         num_unusable = 0

@@ -25,9 +25,11 @@ def create_localizer(reference_map: ReferenceMap, config: LocalizationConfig) ->
     Raises:
         ConfigError: no such localizer; names the nearest.
         MapError: the map lacks what the method needs.
+        MissingDependencyError: packages for the features in the map are not installed.
     """
     if config.localizer not in LOCALIZERS:
         known = ', '.join(LOCALIZERS)
         hint = nearest(config.localizer, list(LOCALIZERS))
         raise ConfigError(f"unknown localizer '{config.localizer}'{hint}; known: {known}")
+    reference_map.prepare()
     return LOCALIZERS[config.localizer](reference_map, config)

@@ -24,7 +24,7 @@ from relloc_ros.map.image_index import ImageEntry, ImageIndex, image_digest
 from relloc_ros.map.publication import new_generation
 from relloc_ros.map.sources import PosedImage, read_image
 from relloc_ros.vision.features import LocalFeatures, extract_features
-from relloc_ros.vision.global_descriptors import DenseVlad
+from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
 
 __all__ = ['Progress', 'build_map']
 
@@ -32,8 +32,6 @@ Progress = Callable[[int, int, str], None]
 """Called with the number done, the number in all and the name of the stage."""
 
 MAX_TRAINING_IMAGES = 1000
-PASSES = 2
-"""DenseVlad.train goes through its images this often."""
 WORKERS = 2
 
 
@@ -66,7 +64,8 @@ def build_map(
     Raises:
         MapError: `output` exists and must not be replaced, is no map, or cannot be written.
         DataError: no images, unusable names, an image that is unreadable or not of its camera's
-            size.
+            size; weights missing from `config.weights_folder`, or unusable.
+        MissingDependencyError: a network is asked for whose packages are not installed.
     """
     config = config or MapConfig()
     _check_names(posed)
@@ -75,9 +74,11 @@ def build_map(
         entries, cameras = _enumerate(posed)
         poses = [image.cam_from_map for image in posed]
         write_workspace(generation, cameras, entries, poses)
-        vlad = _make_vocabulary(posed, config, vocabulary, report)
-        vlad.save(generation.vocabulary)
-        descriptors, digests = _write_features(posed, entries, vlad, config, generation, report)
+        descriptor = _make_vocabulary(posed, config, vocabulary, report)
+        descriptor.save(generation.vocabulary)
+        descriptors, digests = _write_features(
+            posed, entries, descriptor, config, generation, report
+        )
         entries = [
             replace(entry, digest=digest) for entry, digest in zip(entries, digests, strict=True)
         ]
@@ -90,7 +91,7 @@ def build_map(
 def _write_manifest(
     generation: Generation, num_images: int, config: MapConfig, source: str, units: str
 ) -> None:
-    checksums = content_checksums(generation)
+    checksums = content_checksums(generation, config)
     Manifest(
         map_id=make_map_id(checksums),
         created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
@@ -127,18 +128,23 @@ def _enumerate(posed: Sequence[PosedImage]) -> tuple[list[ImageEntry], dict[int,
 
 def _make_vocabulary(
     posed: Sequence[PosedImage], config: MapConfig, given: Path | None, report: Progress
-) -> DenseVlad:
+) -> GlobalDescriptor:
+    kind = GLOBAL_DESCRIPTORS[config.global_descriptor]
     if given is not None:
-        return DenseVlad.load(given)
+        descriptor = kind.load(given, config.weights_folder)
+        descriptor.prepare()
+        return descriptor
     step = -(-len(posed) // MAX_TRAINING_IMAGES)
-    return DenseVlad.train(_TrainingImages(posed[::step], report), config)
+    images = _TrainingImages(posed[::step], kind.TRAINING_PASSES, report)
+    return kind.train(images, config)
 
 
 class _TrainingImages(Sequence[NDArray[np.uint8]]):
     """Image files, read one at a time, as often as they are asked for."""
 
-    def __init__(self, posed: Sequence[PosedImage], report: Progress) -> None:
+    def __init__(self, posed: Sequence[PosedImage], passes: int, report: Progress) -> None:
         self._posed = posed
+        self._num_reads = passes * len(posed)
         self._report = report
         self._num_read = 0
 
@@ -148,14 +154,14 @@ class _TrainingImages(Sequence[NDArray[np.uint8]]):
     def __getitem__(self, index: Any) -> Any:
         image = read_image(self._posed[index])
         self._num_read += 1
-        self._report(self._num_read, PASSES * len(self), 'vocabulary')
+        self._report(self._num_read, self._num_reads, 'vocabulary')
         return image
 
 
 def _write_features(
     posed: Sequence[PosedImage],
     entries: Sequence[ImageEntry],
-    vlad: DenseVlad,
+    descriptor: GlobalDescriptor,
     config: MapConfig,
     generation: Generation,
     report: Progress,
@@ -165,16 +171,16 @@ def _write_features(
     def extract(image: PosedImage) -> tuple[LocalFeatures, NDArray[np.float32], str]:
         pixels = read_image(image)
         features = extract_features(pixels, config.max_keypoints)
-        return features, vlad.describe(pixels), image_digest(pixels)
+        return features, descriptor.describe(pixels), image_digest(pixels)
 
-    descriptors = np.empty((len(posed), vlad.dimension), dtype=np.float32)
+    descriptors = np.empty((len(posed), descriptor.dimension), dtype=np.float32)
     digests = []
     pool = ThreadPoolExecutor(WORKERS)
     try:
         with FeatureWriter(generation) as writer:
-            for i, (features, descriptor, digest) in enumerate(pool.map(extract, posed)):
+            for i, (features, vector, digest) in enumerate(pool.map(extract, posed)):
                 writer.write(entries[i].image_id, features)
-                descriptors[i] = descriptor
+                descriptors[i] = vector
                 digests.append(digest)
                 report(i + 1, len(posed), 'features')
     finally:

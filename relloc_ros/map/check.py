@@ -73,7 +73,7 @@ def check_map(path: Path) -> list[str]:
 
 def _changed_content(generation: Generation) -> Iterator[str]:
     manifest = Manifest.read(generation.manifest)
-    checksums = content_checksums(generation)
+    checksums = content_checksums(generation, manifest.config)
     for kind, checksum in checksums.items():
         if manifest.checksums.get(kind) != checksum:
             yield f'{kind}: the content has changed since the build (checksum {checksum})'

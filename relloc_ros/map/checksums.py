@@ -11,19 +11,24 @@ from collections.abc import Mapping
 from contextlib import closing
 import hashlib
 
+from relloc_ros.config import MapConfig
 from relloc_ros.errors import MapError
 from relloc_ros.map.feature_store import FeatureStore
 from relloc_ros.map.format import Generation
 from relloc_ros.map.image_index import ImageIndex
-from relloc_ros.vision.global_descriptors import DenseVlad
+from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS
 
 __all__ = ['content_checksums', 'make_map_id']
 
 CONTENT = ('images', 'poses', 'keypoints', 'descriptors', 'global_descriptors', 'vocabulary')
 
 
-def content_checksums(generation: Generation) -> dict[str, str]:
+def content_checksums(generation: Generation, config: MapConfig) -> dict[str, str]:
     """Read everything and give the SHA-256 of each kind of content, as hexadecimal text.
+
+    Args:
+        generation: the files.
+        config: settings the map is built with.
 
     Raises:
         MapError: something is missing or damaged.
@@ -33,8 +38,10 @@ def content_checksums(generation: Generation) -> dict[str, str]:
     index = ImageIndex.read(generation)
     hashes['poses'].update(index.poses.tobytes())
     hashes['global_descriptors'].update(index.descriptors.tobytes())
-    for array in DenseVlad.load(generation.vocabulary).arrays:
+    descriptor = GLOBAL_DESCRIPTORS[config.global_descriptor].load(generation.vocabulary)
+    for array in descriptor.arrays:
         hashes['vocabulary'].update(array.tobytes())
+    hashes['vocabulary'].update(descriptor.weights.encode())
     with closing(FeatureStore(generation.database)) as store:
         cameras = store.cameras()
         for entry in index.entries:

@@ -18,7 +18,7 @@ from relloc_ros.map.feature_store import FeatureStore, MapFeatures
 from relloc_ros.map.format import Generation, Manifest, current_generation
 from relloc_ros.map.image_index import ImageIndex, image_digest
 from relloc_ros.map.similarity_search import make_search
-from relloc_ros.vision.global_descriptors import DenseVlad
+from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
 
 __all__ = ['MapFeatures', 'ReferenceMap']
 
@@ -48,7 +48,7 @@ class ReferenceMap:
         manifest: Manifest,
         index: ImageIndex,
         store: FeatureStore,
-        vlad: DenseVlad,
+        descriptor: GlobalDescriptor,
     ) -> None:
         """Put an opened map together; use `open`."""
         self.path = path
@@ -67,15 +67,19 @@ class ReferenceMap:
         self._descriptors = index.descriptors
         self._search = make_search(index.descriptors)
         self._store = store
-        self._vlad = vlad
+        self._descriptor = descriptor
 
     @classmethod
-    def open(cls, path: Path | str, descriptor_cache_mb: int = 128) -> ReferenceMap:
+    def open(
+        cls, path: Path | str, descriptor_cache_mb: int = 128, weights_folder: str = ''
+    ) -> ReferenceMap:
         """Open a map; features are read when they are asked for.
 
         Args:
             path: folder of the map.
             descriptor_cache_mb: memory for features kept, MiB.
+            weights_folder: with the weights of the map's networks; '' takes installed packages.
+                They are read when they are needed.
 
         Raises:
             MapError: missing, no map, another format version, or damaged.
@@ -84,12 +88,12 @@ class ReferenceMap:
         generation = current_generation(path)
         manifest = Manifest.read(generation.manifest)
         index = ImageIndex.read(generation)
-        vlad = _load_vocabulary(generation)
-        _check_sizes(path, manifest, index, vlad)
+        descriptor = _load_vocabulary(generation, manifest.config, weights_folder)
+        _check_sizes(path, manifest, index, descriptor)
         store = FeatureStore(generation.database, descriptor_cache_mb * 2**20)
         try:
             _check_database(path, index, store)
-            return cls(path, manifest, index, store, vlad)
+            return cls(path, manifest, index, store, descriptor)
         except MapError:
             store.close()
             raise
@@ -149,9 +153,21 @@ class ReferenceMap:
         """
         return self._store.features(self._entries[index].image_id, self.camera(index))
 
+    def prepare(self) -> None:
+        """Load the networks whose features the map holds, so that no query fails over them.
+
+        Raises:
+            MapError: their weights are missing, damaged or others than the map was built with.
+            MissingDependencyError: their packages are not installed.
+        """
+        try:
+            self._descriptor.prepare()
+        except DataError as error:
+            raise MapError(f'map {self.path}: {error}') from error
+
     def describe(self, image: NDArray[np.uint8]) -> FloatArray:
         """Global descriptor (D,) float32 of a grey or BGR image; zeros when it has no texture."""
-        return self._vlad.describe(image)
+        return self._descriptor.describe(image)
 
     def global_descriptors(self, indices: IndexArray) -> FloatArray:
         """Global descriptors (K, D) float32 of images, as stored."""
@@ -172,16 +188,18 @@ class ReferenceMap:
         return indices[0], similarities[0]
 
 
-def _check_sizes(path: Path, manifest: Manifest, index: ImageIndex, vlad: DenseVlad) -> None:
+def _check_sizes(
+    path: Path, manifest: Manifest, index: ImageIndex, descriptor: GlobalDescriptor
+) -> None:
     if manifest.num_images != len(index.entries):
         raise MapError(
             f'map {path}: map.yaml speaks of {manifest.num_images} images, images.txt lists '
             f'{len(index.entries)}: build it again'
         )
-    if index.descriptors.shape[1] != vlad.dimension:
+    if index.descriptors.shape[1] != descriptor.dimension:
         raise MapError(
             f'map {path}: global descriptors have {index.descriptors.shape[1]} dimensions, its '
-            f'vocabulary gives {vlad.dimension}: build it again'
+            f'vocabulary gives {descriptor.dimension}: build it again'
         )
 
 
@@ -199,8 +217,11 @@ def _check_database(path: Path, index: ImageIndex, store: FeatureStore) -> None:
         raise MapError(f'map {path}: database.db lacks cameras {sorted(missing)}: build it again')
 
 
-def _load_vocabulary(generation: Generation) -> DenseVlad:
+def _load_vocabulary(
+    generation: Generation, config: MapConfig, weights_folder: str
+) -> GlobalDescriptor:
     try:
-        return DenseVlad.load(generation.vocabulary)
+        kind = GLOBAL_DESCRIPTORS[config.global_descriptor]
+        return kind.load(generation.vocabulary, weights_folder)
     except DataError as error:
         raise MapError(f'{error}; build the map again') from error

@@ -46,7 +46,9 @@ def load_map(config: NodeConfig, localization: LocalizationConfig) -> LoadedMap:
             'the parameter map_path is empty: set it to a map made by `relloc map build`'
         )
     path = Path(config.map_path).expanduser()
-    reference_map = ReferenceMap.open(path, localization.descriptor_cache_mb)
+    reference_map = ReferenceMap.open(
+        path, localization.descriptor_cache_mb, localization.weights_folder
+    )
     try:
         if reference_map.units != METRES:
             raise MapError(

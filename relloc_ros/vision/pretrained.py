@@ -109,7 +109,7 @@ def fill_model(
     Raises:
         DataError: unreadable, damaged, or of another model.
     """
-    import torch
+    import torch  # noqa: PLC0415  optional
 
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -134,7 +134,7 @@ def inference() -> Iterator[None]:
     Sums come out differently with more threads, and keypoints near a threshold with them; and
     threads that wait for each other are slow where other processes want the cores too.
     """
-    import torch
+    import torch  # noqa: PLC0415  optional
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

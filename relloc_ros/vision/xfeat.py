@@ -7,7 +7,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from relloc_ros.geometry import Array
 from relloc_ros.vision.features import LocalFeatures, to_grey
 from relloc_ros.vision.pretrained import (
     LEARNED_EXTRA,
@@ -58,7 +57,7 @@ class XFeat:
             MissingDependencyError: PyTorch, kornia or the weights are not installed.
         """
         try:
-            from kornia.feature import XFeat as Network
+            from kornia.feature import XFeat as Network  # noqa: PLC0415  optional
         except ImportError as error:
             raise missing_packages('XFeat', error) from error
         path = XFEAT_WEIGHTS.find(weights_folder)
@@ -69,7 +68,7 @@ class XFeat:
 
     def extract(self, image: NDArray[np.uint8], max_keypoints: int) -> LocalFeatures:
         """Find at most `max_keypoints` features in a grey or BGR uint8 image of any size."""
-        import torch
+        import torch  # noqa: PLC0415  optional
 
         grey = to_grey(image)
         pixels = torch.from_numpy(grey.astype(np.float32) / 255.0)[None, None]

@@ -15,8 +15,8 @@ from synthetic_maps import make_texture
 
 from relloc_ros.config import MapConfig
 from relloc_ros.errors import DataError
-from relloc_ros.vision import global_descriptors
-from relloc_ros.vision.global_descriptors import DenseVlad, extract_dense_rootsift
+from relloc_ros.vision import dense_vlad
+from relloc_ros.vision.dense_vlad import DenseVlad, extract_dense_rootsift
 
 IMAGES = [make_texture(seed, 160, 120) for seed in range(14)]
 CONFIG = MapConfig(vlad_clusters=16, descriptor_dimension=8)
@@ -45,8 +45,8 @@ def reference_patch(grey: NDArray[np.float32], row: int, column: int) -> NDArray
 
 
 def test_patches_equal_a_slow_computation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(global_descriptors, 'WEAKEST_DROPPED', 0.0)
-    monkeypatch.setattr(global_descriptors, 'MIN_PATCH_ENERGY', 0.0)
+    monkeypatch.setattr(dense_vlad, 'WEAKEST_DROPPED', 0.0)
+    monkeypatch.setattr(dense_vlad, 'MIN_PATCH_ENERGY', 0.0)
     image = make_texture(1, 480, 64)[:, :, 0]
     patches = extract_dense_rootsift(image).reshape(5, 57, 128)
     smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), 1.0)
