@@ -13,6 +13,7 @@ import typer
 
 from relloc_ros import __version__
 from relloc_ros.cli import bag_commands, map_commands
+from relloc_ros.cli.benchmark_command import benchmark
 from relloc_ros.cli.console import print_error, show_warnings, stdout
 from relloc_ros.cli.evaluate_command import evaluate
 from relloc_ros.cli.extensions import add_extensions
@@ -59,6 +60,7 @@ def make_app() -> typer.Typer:
     app.add_typer(map_commands.app, name='map')
     app.command()(localize)
     app.command()(evaluate)
+    app.command()(benchmark)
     app.add_typer(bag_commands.app, name='bag')
     add_extensions(app)
     return app
