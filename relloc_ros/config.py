@@ -159,6 +159,10 @@ class LocalizationConfig:
     max_keypoints: int = _setting(
         2000, 'Local features kept in a query image, strongest first.', ge=16, le=100000
     )
+    matcher: Literal['mutual_ratio', 'lighterglue'] = _setting(
+        'mutual_ratio',
+        'How local features are matched; lighterglue is for maps with features: xfeat.',
+    )
     match_ratio: float = _setting(
         0.85,
         'Largest ratio of nearest to second-nearest descriptor distance.',
@@ -220,7 +224,9 @@ class LocalizationConfig:
 class MapConfig:
     """Settings a map is built with; kept in its map.yaml, so that queries are treated alike."""
 
-    features: Literal['rootsift'] = _setting('rootsift', 'Local features of the map images.')
+    features: Literal['rootsift', 'xfeat'] = _setting(
+        'rootsift', 'Local features of the map images and of its queries.'
+    )
     max_keypoints: int = _setting(
         3000, 'Local features kept per map image, strongest first.', ge=16, le=100000
     )

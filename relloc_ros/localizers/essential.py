@@ -12,17 +12,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from relloc_ros.config import LocalizationConfig
 from relloc_ros.localizers.base import Localizer, StageTimer
 from relloc_ros.localizers.pose_from_essentials import solve_from_essential_matrices
 from relloc_ros.localizers.pose_from_structure import solve_from_local_structure
 from relloc_ros.localizers.reference_matching import (
     MatchedImage,
     QueryFeatures,
+    extract_query,
     match_reference_images,
 )
 from relloc_ros.localizers.solution import Solution, count_keypoints
+from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, PairMatches, QueryImage, Status
-from relloc_ros.vision.features import extract_features
+from relloc_ros.vision.matching import create_matcher
 
 __all__ = ['EssentialLocalizer']
 
@@ -33,11 +36,27 @@ MIN_MATCHES = 8
 class EssentialLocalizer(Localizer):
     """Retrieval, matches with diverse map images, local structure or essential matrices, pose."""
 
+    def __init__(self, reference_map: ReferenceMap, config: LocalizationConfig) -> None:
+        """Prepare to localize in a map.
+
+        Raises:
+            ConfigError: the matcher is not for the map's features.
+            DataError: the weights of the matcher are missing or unusable.
+            MissingDependencyError: a package of the matcher is not installed.
+        """
+        super().__init__(reference_map, config)
+        self._matcher = create_matcher(
+            config.matcher,
+            reference_map.config.features,
+            config.match_ratio,
+            config.weights_folder,
+        )
+
     def localize(self, query: QueryImage, seed: int) -> Localization:
         """Estimate the pose of the query's camera in the map."""
         timer = StageTimer()
         with timer('features'):
-            features = self._extract(query)
+            features = extract_query(self.reference_map, query, self.config.max_keypoints)
         if len(features) < MIN_MATCHES:
             reason = f'{len(features)} keypoints: the image is blank, dark, blurred or covered'
             return self._answer(query, timer, Solution(Status.NO_FEATURES, reason))
@@ -51,11 +70,6 @@ class EssentialLocalizer(Localizer):
         solution = self._solve(features, matched, seed, timer)
         return self._answer(query, timer, solution, features, retrieved, matched)
 
-    def _extract(self, query: QueryImage) -> QueryFeatures:
-        features = extract_features(query.image, self.config.max_keypoints)
-        normalized = query.camera.normalize(features.points2D)
-        return QueryFeatures.of(features, normalized, query.camera.mean_focal_length)
-
     def _retrieve(self, query: QueryImage) -> NDArray[np.intp]:
         descriptor = self.reference_map.describe(query.image)
         indices, similarities = self.reference_map.retrieve(descriptor, self.config.top_k)
@@ -67,6 +81,7 @@ class EssentialLocalizer(Localizer):
             self.reference_map,
             features,
             retrieved,
+            matcher=self._matcher,
             ratio=self.config.match_ratio,
             max_images=settings.max_pairs,
             distance_limits=(settings.min_image_distance, settings.max_image_distance),

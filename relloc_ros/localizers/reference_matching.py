@@ -12,11 +12,17 @@ from numpy.typing import NDArray
 from relloc_ros.geometry import Array, RigidTransform
 from relloc_ros.map.feature_store import MapFeatures
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.vision.features import LocalFeatures
-from relloc_ros.vision.matching import match_mutual_ratio, unit_descriptors
+from relloc_ros.structures import QueryImage
+from relloc_ros.vision.matching import Keypoints, Matcher, match_mutual_ratio
 from relloc_ros.vision.relative_pose import MatchedPoints
 
-__all__ = ['MatchedImage', 'QueryFeatures', 'match_reference_images', 'select_diverse']
+__all__ = [
+    'MatchedImage',
+    'QueryFeatures',
+    'extract_query',
+    'match_reference_images',
+    'select_diverse',
+]
 
 RANKING_KEYPOINTS = (400, 1000)
 """The strongest keypoints of query and map image decide the order of the retrieved images."""
@@ -34,21 +40,21 @@ class QueryFeatures:
     Attributes:
         points2D: (N, 2) float64 pixels, distorted as in the image.
         normalized: (N, 2) float64, undistorted.
-        descriptors: (N, 128) float32 of unit length.
+        descriptors: (N, D) float32 of unit length.
         focal_length: pixels.
+        image_size: width and height, pixels.
     """
 
     points2D: Array
     normalized: Array
     descriptors: NDArray[np.float32]
     focal_length: float
+    image_size: tuple[int, int]
 
-    @classmethod
-    def of(cls, features: LocalFeatures, normalized: Array, focal_length: float) -> QueryFeatures:
-        """Keep the keypoints that have a ray (distortion models end somewhere)."""
-        valid = np.isfinite(normalized).all(axis=1)
-        descriptors = unit_descriptors(features.descriptors[valid])
-        return cls(features.points2D[valid], normalized[valid], descriptors, focal_length)
+    @property
+    def keypoints(self) -> Keypoints:
+        """What a matcher looks at."""
+        return Keypoints(self.points2D, self.descriptors, self.image_size)
 
     def __len__(self) -> int:
         """Return the number of keypoints."""
@@ -83,11 +89,30 @@ class MatchedImage:
         )
 
 
+def extract_query(
+    reference_map: ReferenceMap, query: QueryImage, max_keypoints: int
+) -> QueryFeatures:
+    """Find features of the map's kind; those too far out for the lens model are left out."""
+    camera = query.camera
+    extractor = reference_map.extractor
+    features = extractor.extract(query.image, max_keypoints)
+    normalized = camera.normalize(features.points2D)
+    valid = np.isfinite(normalized).all(axis=1)
+    return QueryFeatures(
+        features.points2D[valid],
+        normalized[valid],
+        extractor.unit_descriptors(features.descriptors[valid]),
+        camera.mean_focal_length,
+        (camera.width, camera.height),
+    )
+
+
 def match_reference_images(
     reference_map: ReferenceMap,
     query: QueryFeatures,
     retrieved: NDArray[np.intp],
     *,
+    matcher: Matcher,
     ratio: float,
     max_images: int,
     distance_limits: tuple[float, float],
@@ -98,7 +123,8 @@ def match_reference_images(
         reference_map: the map.
         query: features of the query.
         retrieved: (k,) indices of map images, most similar first.
-        ratio: of the ratio test.
+        matcher: of the images that are kept.
+        ratio: of the ratio test, for the ranking.
         max_images: map images to keep.
         distance_limits: a and b in map units (Zhou et al., section III-A); 0 derives them.
 
@@ -110,7 +136,9 @@ def match_reference_images(
     )
     ranked = retrieved[np.argsort(-counts, kind='stable')]
     chosen = select_diverse(reference_map.centres[ranked], max_images, distance_limits)
-    matched = [_matched_image(reference_map, query, int(index), ratio) for index in ranked[chosen]]
+    matched = [
+        _matched_image(reference_map, query, int(index), matcher) for index in ranked[chosen]
+    ]
     return sorted(matched, key=lambda image: -len(image.matches))
 
 
@@ -154,21 +182,21 @@ def _ranking_matches(
 ) -> int:
     num_query, num_reference = RANKING_KEYPOINTS
     strongest = reference_map.features(int(index)).descriptors[:num_reference]
-    return len(
-        match_mutual_ratio(query.descriptors[:num_query], unit_descriptors(strongest), ratio)
-    )
+    descriptors = reference_map.extractor.unit_descriptors(strongest)
+    return len(match_mutual_ratio(query.descriptors[:num_query], descriptors, ratio))
 
 
 def _matched_image(
-    reference_map: ReferenceMap, query: QueryFeatures, index: int, ratio: float
+    reference_map: ReferenceMap, query: QueryFeatures, index: int, matcher: Matcher
 ) -> MatchedImage:
     features = reference_map.features(index)
+    camera = reference_map.camera(index)
+    descriptors = reference_map.extractor.unit_descriptors(features.descriptors)
+    keypoints = Keypoints(features.points2D, descriptors, (camera.width, camera.height))
     return MatchedImage(
         name=reference_map.image_names[index],
         cam_from_map=reference_map.cam_from_map(index),
-        focal_length=reference_map.camera(index).mean_focal_length,
+        focal_length=camera.mean_focal_length,
         features=features,
-        matches=match_mutual_ratio(
-            query.descriptors, unit_descriptors(features.descriptors), ratio
-        ),
+        matches=matcher.match(query.keypoints, keypoints),
     )

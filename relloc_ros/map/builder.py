@@ -23,7 +23,7 @@ from relloc_ros.map.format import FRAME_ID, Generation, Manifest
 from relloc_ros.map.image_index import ImageEntry, ImageIndex, image_digest
 from relloc_ros.map.publication import new_generation
 from relloc_ros.map.sources import PosedImage, read_image
-from relloc_ros.vision.features import LocalFeatures, extract_features
+from relloc_ros.vision.features import FeatureExtractor, LocalFeatures, create_extractor
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
 
 __all__ = ['Progress', 'build_map']
@@ -69,6 +69,7 @@ def build_map(
     """
     config = config or MapConfig()
     _check_names(posed)
+    extractor = create_extractor(config.features, config.weights_folder)
     report = progress or (lambda done, total, stage: None)
     with new_generation(output, overwrite=overwrite) as generation:
         entries, cameras = _enumerate(posed)
@@ -77,19 +78,24 @@ def build_map(
         descriptor = _make_vocabulary(posed, config, vocabulary, report)
         descriptor.save(generation.vocabulary)
         descriptors, digests = _write_features(
-            posed, entries, descriptor, config, generation, report
+            posed, entries, extractor, descriptor, config, generation, report
         )
         entries = [
             replace(entry, digest=digest) for entry, digest in zip(entries, digests, strict=True)
         ]
         numbers = np.array([[*pose.quat_wxyz, *pose.translation] for pose in poses])
         ImageIndex(entries, numbers, descriptors).write(generation)
-        _write_manifest(generation, len(posed), config, source, units)
+        _write_manifest(generation, len(posed), config, extractor.weights, source, units)
     return output
 
 
 def _write_manifest(
-    generation: Generation, num_images: int, config: MapConfig, source: str, units: str
+    generation: Generation,
+    num_images: int,
+    config: MapConfig,
+    features_weights: str,
+    source: str,
+    units: str,
 ) -> None:
     checksums = content_checksums(generation, config)
     Manifest(
@@ -100,6 +106,7 @@ def _write_manifest(
         units=units,
         num_images=num_images,
         config=config,
+        features_weights=features_weights,
         checksums=checksums,
     ).write(generation.manifest)
 
@@ -161,6 +168,7 @@ class _TrainingImages(Sequence[NDArray[np.uint8]]):
 def _write_features(
     posed: Sequence[PosedImage],
     entries: Sequence[ImageEntry],
+    extractor: FeatureExtractor,
     descriptor: GlobalDescriptor,
     config: MapConfig,
     generation: Generation,
@@ -170,14 +178,14 @@ def _write_features(
 
     def extract(image: PosedImage) -> tuple[LocalFeatures, NDArray[np.float32], str]:
         pixels = read_image(image)
-        features = extract_features(pixels, config.max_keypoints)
+        features = extractor.extract(pixels, config.max_keypoints)
         return features, descriptor.describe(pixels), image_digest(pixels)
 
     descriptors = np.empty((len(posed), descriptor.dimension), dtype=np.float32)
     digests = []
     pool = ThreadPoolExecutor(WORKERS)
     try:
-        with FeatureWriter(generation) as writer:
+        with FeatureWriter(generation, config.features) as writer:
             for i, (features, vector, digest) in enumerate(pool.map(extract, posed)):
                 writer.write(entries[i].image_id, features)
                 descriptors[i] = vector

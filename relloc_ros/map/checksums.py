@@ -42,7 +42,7 @@ def content_checksums(generation: Generation, config: MapConfig) -> dict[str, st
     for array in descriptor.arrays:
         hashes['vocabulary'].update(array.tobytes())
     hashes['vocabulary'].update(descriptor.weights.encode())
-    with closing(FeatureStore(generation.database)) as store:
+    with closing(FeatureStore(generation.database, config.features)) as store:
         cameras = store.cameras()
         for entry in index.entries:
             if entry.camera_id not in cameras:

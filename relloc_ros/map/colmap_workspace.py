@@ -65,16 +65,22 @@ def _write_tables(model: pycolmap.Reconstruction, generation: Generation) -> Non
 class FeatureWriter:
     """Adds features to the database of a map; a context manager."""
 
-    def __init__(self, generation: Generation) -> None:
-        """Open the database that `write_workspace` has made."""
+    def __init__(self, generation: Generation, features: str) -> None:
+        """Open the database that `write_workspace` has made.
+
+        Args:
+            generation: where.
+            features: their name.
+        """
         self._path = generation.database
+        # COLMAP knows no XFeat, and would match by the rules of the type it is told.
+        types = pycolmap.FeatureExtractorType
+        self._type = types.SIFT if features == 'rootsift' else types.UNDEFINED
         self._database = pycolmap.Database.open(generation.database)
 
     def write(self, image_id: int, features: LocalFeatures) -> None:
         """Store the features of an image."""
-        descriptors = pycolmap.FeatureDescriptors(
-            pycolmap.FeatureExtractorType.SIFT, features.descriptors
-        )
+        descriptors = pycolmap.FeatureDescriptors(self._type, features.descriptors)
         self._database.write_keypoints(image_id, features.points2D.astype(np.float32))
         self._database.write_descriptors(image_id, descriptors)
 

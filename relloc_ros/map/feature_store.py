@@ -18,6 +18,7 @@ import pycolmap
 from relloc_ros.camera import Camera
 from relloc_ros.errors import DataError, MapError
 from relloc_ros.geometry import Array
+from relloc_ros.vision.features import DESCRIPTOR_DIMENSIONS
 
 __all__ = ['FeatureStore', 'MapFeatures']
 
@@ -25,7 +26,6 @@ MAX_ROWS = 1_000_000
 """More keypoints than this in one image are a damaged file."""
 
 POINT_DIMENSION = 2
-DESCRIPTOR_DIMENSION = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +35,7 @@ class MapFeatures:
     Attributes:
         points2D: (M, 2) float64 pixels, distorted as in the image.
         normalized: (M, 2) float64, undistorted, on the plane z = 1 of the camera frame.
-        descriptors: (M, 128) uint8.
+        descriptors: (M, D) uint8, as the extractor stores them.
     """
 
     points2D: Array
@@ -55,13 +55,19 @@ class MapFeatures:
 class FeatureStore:
     """Features by image ID, with the latest used ones kept in memory. Safe between threads."""
 
-    def __init__(self, path: Path, cache_bytes: int = 0) -> None:
+    def __init__(self, path: Path, features: str = 'rootsift', cache_bytes: int = 0) -> None:
         """Open the database; nothing of the features is read yet.
+
+        Args:
+            path: of the database.
+            features: name of the features in it.
+            cache_bytes: memory for features kept.
 
         Raises:
             MapError: missing, truncated or no database.
         """
         self._path = path
+        self._dimension = DESCRIPTOR_DIMENSIONS[features]
         self._cache_bytes = cache_bytes
         self._cached_bytes = 0
         self._cache: OrderedDict[int, MapFeatures] = OrderedDict()
@@ -137,7 +143,7 @@ class FeatureStore:
         return features
 
     def stored(self, image_id: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Read what the database holds: (M, 2) float32 keypoints, (M, 128) uint8 descriptors.
+        """Read what the database holds: (M, 2) float32 keypoints, (M, D) uint8 descriptors.
 
         Raises:
             MapError: missing or damaged rows.
@@ -149,7 +155,7 @@ class FeatureStore:
                 f'image {image_id} has {len(keypoints)} keypoints, {len(descriptors)} descriptors'
             )
         # COLMAP may add scale and orientation to x and y.
-        if keypoints.shape[1] < POINT_DIMENSION or descriptors.shape[1] != DESCRIPTOR_DIMENSION:
+        if keypoints.shape[1] < POINT_DIMENSION or descriptors.shape[1] != self._dimension:
             raise self._damaged(
                 f'image {image_id} has {keypoints.shape[1]} columns of keypoints and '
                 f'{descriptors.shape[1]} of descriptors'

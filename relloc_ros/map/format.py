@@ -83,6 +83,7 @@ class Manifest:
         units: unit of length.
         num_images: number of images.
         config: settings of the build.
+        features_weights: SHA-256 of the weights of the network for local features; '' without.
         checksums: SHA-256 of each kind of content.
     """
 
@@ -93,6 +94,7 @@ class Manifest:
     units: str
     num_images: int
     config: MapConfig
+    features_weights: str
     checksums: Mapping[str, str]
 
     def write(self, path: Path) -> None:
@@ -106,6 +108,7 @@ class Manifest:
             'units': self.units,
             'num_images': self.num_images,
             'config': flatten(self.config),
+            'features_weights': self.features_weights,
             'checksums': dict(self.checksums),
         }
         path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), 'utf-8')
@@ -140,6 +143,7 @@ class Manifest:
                 units=str(content['units']),
                 num_images=int(content['num_images']),
                 config=make_config(MapConfig, content['config']),
+                features_weights=str(content.get('features_weights', '')),
                 checksums={str(key): str(value) for key, value in content['checksums'].items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:

@@ -18,6 +18,7 @@ from relloc_ros.map.feature_store import FeatureStore, MapFeatures
 from relloc_ros.map.format import Generation, Manifest, current_generation
 from relloc_ros.map.image_index import ImageIndex, image_digest
 from relloc_ros.map.similarity_search import make_search
+from relloc_ros.vision.features import FeatureExtractor, create_extractor
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
 
 __all__ = ['MapFeatures', 'ReferenceMap']
@@ -49,6 +50,7 @@ class ReferenceMap:
         index: ImageIndex,
         store: FeatureStore,
         descriptor: GlobalDescriptor,
+        weights_folder: str = '',
     ) -> None:
         """Put an opened map together; use `open`."""
         self.path = path
@@ -68,6 +70,9 @@ class ReferenceMap:
         self._search = make_search(index.descriptors)
         self._store = store
         self._descriptor = descriptor
+        self._features_weights = manifest.features_weights
+        self._weights_folder = weights_folder
+        self._extractor: FeatureExtractor | None = None
 
     @classmethod
     def open(
@@ -90,10 +95,12 @@ class ReferenceMap:
         index = ImageIndex.read(generation)
         descriptor = _load_vocabulary(generation, manifest.config, weights_folder)
         _check_sizes(path, manifest, index, descriptor)
-        store = FeatureStore(generation.database, descriptor_cache_mb * 2**20)
+        store = FeatureStore(
+            generation.database, manifest.config.features, descriptor_cache_mb * 2**20
+        )
         try:
             _check_database(path, index, store)
-            return cls(path, manifest, index, store, descriptor)
+            return cls(path, manifest, index, store, descriptor, weights_folder)
         except MapError:
             store.close()
             raise
@@ -164,6 +171,31 @@ class ReferenceMap:
             self._descriptor.prepare()
         except DataError as error:
             raise MapError(f'map {self.path}: {error}') from error
+        _ = self.extractor
+
+    @property
+    def extractor(self) -> FeatureExtractor:
+        """Of the features in the map.
+
+        Raises:
+            MapError, MissingDependencyError: as `prepare`, unless that was called before.
+        """
+        if self._extractor is None:
+            self._extractor = self._create_extractor()
+        return self._extractor
+
+    def _create_extractor(self) -> FeatureExtractor:
+        try:
+            extractor = create_extractor(self.config.features, self._weights_folder)
+        except DataError as error:
+            raise MapError(f'map {self.path}: {error}') from error
+        if extractor.weights != self._features_weights:
+            raise MapError(
+                f'map {self.path}: its {extractor.name} features were made with other weights '
+                f'(SHA-256 {self._features_weights[:12]}, here {extractor.weights[:12]}): set '
+                'weights_folder to those, or build the map again'
+            )
+        return extractor
 
     def describe(self, image: NDArray[np.uint8]) -> FloatArray:
         """Global descriptor (D,) float32 of a grey or BGR image; zeros when it has no texture."""

@@ -153,7 +153,7 @@ class EfficientNetGem:
                 raise DataError(
                     f'the global descriptors were made with other weights of '
                     f'{EFFICIENTNET_WEIGHTS.name} (SHA-256 {self.weights[:12]}, here '
-                    f'{network.weights[:12]}): get those, or build the map again'
+                    f'{network.weights[:12]}): set weights_folder to those, or build it again'
                 )
             self._network = network
         return self._network

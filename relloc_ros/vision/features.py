@@ -1,18 +1,33 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Local features: RootSIFT (Arandjelovic and Zisserman, CVPR 2012) from OpenCV's SIFT."""
+"""Local features by name: RootSIFT (Arandjelovic and Zisserman, CVPR 2012) from OpenCV's SIFT."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from relloc_ros.errors import ConfigError
 from relloc_ros.geometry import Array
+from relloc_ros.vision.matching import unit_descriptors
 
-__all__ = ['DESCRIPTOR_SCALE', 'LocalFeatures', 'extract_features', 'to_grey']
+__all__ = [
+    'DESCRIPTOR_DIMENSIONS',
+    'DESCRIPTOR_SCALE',
+    'FeatureExtractor',
+    'LocalFeatures',
+    'RootSift',
+    'create_extractor',
+    'extract_features',
+    'to_grey',
+]
+
+DESCRIPTOR_DIMENSIONS = {'rootsift': 128, 'xfeat': 64}
+"""Length of a descriptor by the name of the features."""
 
 DESCRIPTOR_SCALE = 512.0
 """RootSIFT components times this are stored as uint8, COLMAP's convention."""
@@ -27,7 +42,7 @@ class LocalFeatures:
 
     Attributes:
         points2D: (N, 2) float64 pixels, COLMAP's convention, distorted as in the image.
-        descriptors: (N, 128) uint8 RootSIFT times `DESCRIPTOR_SCALE`.
+        descriptors: (N, D) uint8, as the extractor stores them.
     """
 
     points2D: Array
@@ -36,6 +51,66 @@ class LocalFeatures:
     def __len__(self) -> int:
         """Return the number of keypoints."""
         return len(self.points2D)
+
+
+class FeatureExtractor(Protocol):
+    """Finds keypoints and describes them, the same for the same image.
+
+    Attributes:
+        name: as in the settings.
+        dimension: length D of a descriptor.
+        weights: SHA-256 of the network's weights; '' without a network.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def dimension(self) -> int: ...  # noqa: D102
+    @property
+    def weights(self) -> str: ...  # noqa: D102
+
+    def extract(self, image: NDArray[np.uint8], max_keypoints: int) -> LocalFeatures:
+        """Find at most `max_keypoints` features in a grey or BGR uint8 image of any size."""
+
+    def unit_descriptors(self, descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn (N, D) uint8 descriptors, as stored, into float32 ones of unit length."""
+
+
+class RootSift:
+    """The default: 128-dimensional, indifferent to rotation and scale."""
+
+    name = 'rootsift'
+    dimension = DESCRIPTOR_DIMENSIONS['rootsift']
+    weights = ''
+
+    def extract(self, image: NDArray[np.uint8], max_keypoints: int) -> LocalFeatures:
+        """Find at most `max_keypoints` features in a grey or BGR uint8 image of any size."""
+        return extract_features(image, max_keypoints)
+
+    def unit_descriptors(self, descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn (N, 128) uint8 descriptors, as stored, into float32 ones of unit length."""
+        return unit_descriptors(descriptors)
+
+
+def create_extractor(name: str, weights_folder: str = '') -> FeatureExtractor:
+    """Make the extractor of features of this name.
+
+    Args:
+        name: one of `DESCRIPTOR_DIMENSIONS`.
+        weights_folder: with the weights of networks; '' takes installed packages.
+
+    Raises:
+        ConfigError: no such features.
+        DataError: weights missing from the folder, or unusable.
+        MissingDependencyError: a package for learned features is not installed.
+    """
+    if name == 'rootsift':
+        return RootSift()
+    if name == 'xfeat':
+        from relloc_ros.vision.xfeat import XFeat  # noqa: PLC0415  it builds on this module
+
+        return XFeat(weights_folder)
+    raise ConfigError(f'unknown features {name!r}; known: {", ".join(DESCRIPTOR_DIMENSIONS)}')
 
 
 def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -77,4 +152,4 @@ def _root_sift(descriptors: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _no_features() -> LocalFeatures:
-    return LocalFeatures(np.empty((0, 2)), np.empty((0, 128), dtype=np.uint8))
+    return LocalFeatures(np.empty((0, 2)), np.empty((0, RootSift.dimension), dtype=np.uint8))

