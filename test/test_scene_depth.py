@@ -12,6 +12,7 @@ import pytest
 from relloc_ros.camera import Camera
 from relloc_ros.evaluation.scene_depth import scene_depths
 from relloc_ros.geometry import RigidTransform, exp_so3
+from relloc_ros.vision.matching import unit_descriptors
 
 CAMERA = Camera('SIMPLE_PINHOLE', 640, 480, (500.0, 320.0, 240.0))
 NUM_POINTS = 300
@@ -48,6 +49,7 @@ def make_map(centres, depth, *, matching=True, scale=1.0):
         camera=lambda index: CAMERA,
         cam_from_map=lambda index: poses[index],
         features=features,
+        extractor=SimpleNamespace(unit_descriptors=unit_descriptors),
         global_descriptors=lambda indices: np.array(centres, dtype=float)[indices],
         retrieve=retrieve,
     )

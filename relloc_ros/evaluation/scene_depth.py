@@ -8,7 +8,7 @@ import numpy as np
 
 from relloc_ros.geometry import Array, skew
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.vision.matching import match_mutual_ratio, unit_descriptors
+from relloc_ros.vision.matching import match_mutual_ratio
 from relloc_ros.vision.relative_pose import MatchedPoints, sampson_errors
 
 __all__ = ['scene_depths']
@@ -68,9 +68,10 @@ def _partners(reference_map: ReferenceMap, index: int) -> list[int]:
 def _match_depths(reference_map: ReferenceMap, first: int, second: int) -> Array:
     """Depths (K,) in the first image of its matches; infinite for rays that are parallel."""
     ours, theirs = reference_map.features(first), reference_map.features(second)
+    extractor = reference_map.extractor
     matches = match_mutual_ratio(
-        unit_descriptors(ours.descriptors),
-        unit_descriptors(theirs.descriptors),
+        extractor.unit_descriptors(ours.descriptors),
+        extractor.unit_descriptors(theirs.descriptors),
         MATCH_RATIO,
     )
     points = MatchedPoints(
