@@ -12,10 +12,14 @@ from data_set_layouts import write_cambridge, write_seven_scenes
 import numpy as np
 import pytest
 from synthetic_maps import make_posed
+from typer.testing import CliRunner
 
+from relloc_ros.bags.reader import BagReader
 from relloc_ros.camera import Camera
+from relloc_ros.cli.main import make_app
 from relloc_ros.errors import DataError
 from relloc_ros.geometry import pose_error
+from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import PosedImage, read_image, read_source
 
 VGA = Camera('SIMPLE_PINHOLE', 640, 480, (525.0, 320.0, 240.0))
@@ -233,3 +237,21 @@ def test_a_colmap_model_has_no_splits() -> None:
     office = Path(__file__).parents[1] / 'examples' / 'fr3_office'
     with pytest.raises(DataError, match='has no test split: name the images with --list'):
         read_source(office, split='test')
+
+
+def test_commands_take_a_split(seven_scenes: Path, tmp_path: Path) -> None:
+    runner, app = CliRunner(), make_app()
+    small = ['--set', 'max_keypoints=100', '--set', 'vlad_clusters=2']
+    built = ['map', 'build', str(seven_scenes), '--output', str(tmp_path / 'map'), *small]
+    assert runner.invoke(app, [*built, '--split', 'train']).exit_code == 0
+    with ReferenceMap.open(tmp_path / 'map') as reference_map:
+        assert all(name.startswith('seq-01/') for name in reference_map.image_names)
+        assert reference_map.num_images == 3
+    written = ['bag', 'write', str(seven_scenes), '--output', str(tmp_path / 'bag')]
+    assert runner.invoke(app, [*written, '--split', 'test']).exit_code == 0
+    with BagReader(tmp_path / 'bag') as bag:
+        assert len(bag) == 2
+    evaluated = ['evaluate', str(tmp_path / 'bag'), '--map', str(tmp_path / 'map')]
+    options = ['--output', str(tmp_path / 'results'), '--split', 'test']
+    result = runner.invoke(app, [*evaluated, *options])
+    assert result.exit_code == 2

@@ -12,7 +12,7 @@ import typer
 
 from relloc_ros.cli.console import print_note, progress_bar
 from relloc_ros.cli.interruption import terminate_quietly
-from relloc_ros.cli.options import ImagesFolder, ListFile
+from relloc_ros.cli.options import ImagesFolder, ListFile, SplitOption, chosen_split
 
 __all__ = ['app']
 
@@ -34,7 +34,11 @@ def _group() -> None:
 @app.command()
 def write(
     source: Annotated[
-        Path, typer.Argument(metavar='SOURCE', help='COLMAP model with posed images.')
+        Path,
+        typer.Argument(
+            metavar='SOURCE',
+            help='COLMAP model with posed images, or a scene of 7-Scenes or Cambridge Landmarks.',
+        ),
     ],
     output: Annotated[
         Path,
@@ -42,6 +46,7 @@ def write(
     ],
     images: ImagesFolder = None,
     list_file: ListFile = None,
+    split: SplitOption = None,
     storage: Annotated[Storage, typer.Option(help='File format.')] = Storage.MCAP,
     compressed: Annotated[
         bool, typer.Option('--compressed', help='Images as JPEG or PNG instead of raw.')
@@ -62,7 +67,7 @@ def write(
     from relloc_ros.map.sources import read_source
 
     terminate_quietly()
-    posed = read_source(source, images, list_file)
+    posed = read_source(source, images, list_file, chosen_split(split))
     with progress_bar('writing the bag') as progress:
         write_bag(
             posed,
