@@ -165,9 +165,9 @@ def _stamped(file: PoseFile) -> list[FilePose]:
     """Give each pose a stamp: its own, or one counted up by name or line."""
     if file.timed:
         return list(file.poses)
-    order = range(len(file.poses))
+    order = list(range(len(file.poses)))
     if file.named:
-        order = sorted(order, key=lambda index: _natural(file.poses[index].name))
+        order.sort(key=lambda index: _natural(file.poses[index].name))
     place = {index: number for number, index in enumerate(order)}
     return [
         replace(pose, stamp_ns=FIRST_STAMP_NS + place[index] * FRAME_PERIOD_NS)
