@@ -123,7 +123,14 @@ def test_what_is_written(tmp_path, posed):
     assert (metrics['queries'], metrics['localized'], metrics['availability']) == (4, 3, 0.75)
     assert metrics['median_position_error_m'] == pytest.approx(0.2)
     assert metrics['recall']['0.25m_2deg'] == 0.75
-    assert metrics['latency_ms'] == {'p50': 10, 'p95': 10, 'max': 10, 'stages': {'features': 3}}
+    assert metrics['latency_ms'] == {
+        'p50': 10,
+        'p95': 10,
+        'p99': 10,
+        'max': 10,
+        'stages': {'features': 3},
+        'stages_p95': {'features': 3},
+    }
     assert metrics['statuses'] == {'LOCALIZED': 3, 'TOO_FEW_MATCHES': 1}
     assert metrics['config']['random_seed'] == 0
     # 0.2 with a standard deviation of 0.1

@@ -116,9 +116,15 @@ def test_latency_percentiles_leave_out_what_was_never_processed():
     figures = latency_statistics(timings)
     assert figures['p50'] == pytest.approx(35.0)
     assert figures['p95'] == pytest.approx(57.5)
+    assert figures['p99'] == pytest.approx(59.5)
     assert figures['max'] == pytest.approx(60.0)
     assert figures['stages'] == {'features': 3.0, 'matching': 5.0}
+    assert figures['stages_p95'] == {'features': pytest.approx(4.8), 'matching': 5.0}
 
 
 def test_latency_of_nothing():
-    assert latency_statistics([]) == {'p50': None, 'p95': None, 'max': None, 'stages': {}}
+    figures = latency_statistics([])
+    assert {key: figures[key] for key in ('p50', 'p95', 'p99', 'max')} == dict.fromkeys(
+        ('p50', 'p95', 'p99', 'max')
+    )
+    assert figures['stages'] == figures['stages_p95'] == {}

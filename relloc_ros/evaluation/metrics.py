@@ -80,7 +80,7 @@ def error_statistics(errors: Sequence[PoseError]) -> dict[str, Any]:
 
 
 def latency_statistics(timings_ms: Iterable[Mapping[str, float]]) -> dict[str, Any]:
-    """Percentiles of the total, and the median of each stage over the queries that reached it.
+    """Percentiles of the total, and of each stage over the queries that reached it.
 
     Args:
         timings_ms: wall milliseconds by stage, with a `total`; empty for what was never processed.
@@ -91,11 +91,20 @@ def latency_statistics(timings_ms: Iterable[Mapping[str, float]]) -> dict[str, A
     return {
         'p50': _percentile(totals, 50),
         'p95': _percentile(totals, 95),
+        'p99': _percentile(totals, 99),
         'max': _percentile(totals, 100),
-        'stages': {
-            stage: _percentile(np.array([t[stage] for t in measured if stage in t]), 50)
-            for stage in stages
-        },
+        'stages': _stage_percentiles(measured, stages, 50),
+        'stages_p95': _stage_percentiles(measured, stages, 95),
+    }
+
+
+def _stage_percentiles(
+    measured: Sequence[Mapping[str, float]], stages: Iterable[str], percent: float
+) -> dict[str, float | None]:
+    """Percentile of each stage over the queries that reached it."""
+    return {
+        stage: _percentile(np.array([t[stage] for t in measured if stage in t]), percent)
+        for stage in stages
     }
 
 
