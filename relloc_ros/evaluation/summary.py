@@ -38,7 +38,7 @@ def summarize(run: Run) -> dict[str, Any]:
     """Sum up a run in plain values for JSON.
 
     None stands for what is infinite, unknown, or of nothing: a median when half of the queries
-    failed, the upper bound of its interval, the covariance of a method that gives none.
+    failed, the upper bound of its interval, waiting times of images that are no sequence.
     """
     # Blocks of neighbours are blocks in time.
     outcomes = sorted(run.outcomes, key=lambda outcome: outcome.stamp_ns)
@@ -59,8 +59,9 @@ def summarize(run: Run) -> dict[str, Any]:
         'intervals': _intervals(errors),
         'median_nees': float(np.median(nees)) if nees else None,
         'covariance': _covariance(scored),
-        'false_accepts': _false_accepts(run),
-        'sequence': _sequence(queries) if run.sequence and queries else None,
+        **_false_accepts(run),
+        **_waiting(queries if run.sequence else []),
+        'trajectory': _trajectory(scored) if run.sequence else {},
         'failures': _failures(queries),
         'statuses': {status.value: statuses[status] for status in Status if statuses[status]},
         'left_out': [{'name': item.name, 'reason': item.reason} for item in run.left_out],
@@ -115,28 +116,29 @@ def _false_accepts(run: Run) -> dict[str, Any]:
     count = sum(outcome.localized for outcome in negatives)
     return {
         'negatives': len(negatives),
-        'count': count,
-        'rate': count / len(negatives) if negatives else None,
-        'upper_bound': binomial_upper_bound(count, len(negatives)),
+        'false_accepts': count,
+        'false_accept_rate': count / len(negatives) if negatives else None,
+        'false_accept_rate_upper_bound': binomial_upper_bound(count, len(negatives)),
     }
 
 
-def _sequence(queries: Sequence[Outcome]) -> dict[str, Any]:
+def _waiting(queries: Sequence[Outcome]) -> dict[str, float | None]:
     stamps = [outcome.stamp_ns for outcome in queries]
     localized = [outcome.localized for outcome in queries]
-    known = [(outcome, outcome.truth) for outcome in queries if outcome.truth is not None]
+    return {
+        'time_to_first_fix_s': time_to_first_fix_s(stamps, localized),
+        'longest_gap_s': longest_gap_s(stamps, localized),
+    }
+
+
+def _trajectory(scored: Sequence[Outcome]) -> dict[str, Any]:
+    known = [(outcome, outcome.truth) for outcome in scored if outcome.truth is not None]
     estimates = [
         None if outcome.estimate is None else outcome.estimate.map_from_body
         for outcome, _ in known
     ]
-    return {
-        'duration_s': (stamps[-1] - stamps[0]) / 1e9,
-        'time_to_first_fix_s': time_to_first_fix_s(stamps, localized),
-        'longest_gap_s': longest_gap_s(stamps, localized),
-        'trajectory': trajectory_statistics(
-            [outcome.stamp_ns for outcome, _ in known], estimates, [truth for _, truth in known]
-        ),
-    }
+    stamps = [outcome.stamp_ns for outcome, _ in known]
+    return trajectory_statistics(stamps, estimates, [truth for _, truth in known])
 
 
 def _failures(queries: Sequence[Outcome]) -> dict[str, int]:
