@@ -164,9 +164,10 @@ class LocalizationConfig:
         'How local features are matched; lighterglue is for maps with features: xfeat.',
     )
     match_ratio: float = _setting(
-        0.85,
-        'Largest ratio of nearest to second-nearest descriptor distance.',
-        gt=0,
+        0.0,
+        'Largest ratio of nearest to second-nearest descriptor distance; 0 takes what suits the '
+        "map's features (rootsift 0.85, xfeat 0.95).",
+        ge=0,
         le=1,
     )
     min_match_agreement: float = _setting(

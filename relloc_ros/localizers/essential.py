@@ -45,10 +45,11 @@ class EssentialLocalizer(Localizer):
             MissingDependencyError: a package of the matcher is not installed.
         """
         super().__init__(reference_map, config)
+        self._match_ratio = config.match_ratio or reference_map.extractor.match_ratio
         self._matcher = create_matcher(
             config.matcher,
             reference_map.config.features,
-            config.match_ratio,
+            self._match_ratio,
             config.weights_folder,
         )
 
@@ -82,7 +83,7 @@ class EssentialLocalizer(Localizer):
             features,
             retrieved,
             matcher=self._matcher,
-            ratio=self.config.match_ratio,
+            ratio=self._match_ratio,
             max_images=settings.max_pairs,
             distance_limits=(settings.min_image_distance, settings.max_image_distance),
         )

@@ -59,6 +59,7 @@ class FeatureExtractor(Protocol):
     Attributes:
         name: as in the settings.
         dimension: length D of a descriptor.
+        match_ratio: of the ratio test that suits the descriptors.
         weights: SHA-256 of the network's weights; '' without a network.
     """
 
@@ -66,6 +67,8 @@ class FeatureExtractor(Protocol):
     def name(self) -> str: ...  # noqa: D102
     @property
     def dimension(self) -> int: ...  # noqa: D102
+    @property
+    def match_ratio(self) -> float: ...  # noqa: D102
     @property
     def weights(self) -> str: ...  # noqa: D102
 
@@ -81,6 +84,7 @@ class RootSift:
 
     name = 'rootsift'
     dimension = DESCRIPTOR_DIMENSIONS['rootsift']
+    match_ratio = 0.85
     weights = ''
 
     def extract(self, image: NDArray[np.uint8], max_keypoints: int) -> LocalFeatures:

@@ -45,6 +45,7 @@ class XFeat:
 
     name = 'xfeat'
     dimension = DESCRIPTOR_DIMENSIONS['xfeat']
+    match_ratio = 0.95
 
     def __init__(self, weights_folder: str = '') -> None:
         """Load the network.
