@@ -38,6 +38,8 @@ COMMANDS = [
     ['evaluate'],
     ['bag'],
     ['bag', 'write'],
+    ['bag', 'export'],
+    ['view'],
 ]
 PINHOLE = 'PINHOLE,640,480,535.4,539.2,320.6,248.1'
 # Maps of few images and features are quick to build.
@@ -427,6 +429,8 @@ def test_sources_that_are_none(relloc, office_map, tmp_path):
         ['evaluate', '--map', office_map],
         ['map', 'build'],
         ['bag', 'write'],
+    ['bag', 'export'],
+    ['view'],
     ):
         result = relloc(*command, tmp_path / 'none', '--output', output)
         assert_fails(result, f'{tmp_path / "none"} does not exist')

@@ -78,3 +78,32 @@ def write(
             progress=progress,
         )
     print_note(f'bag {output} is ready: {len(posed)} images')
+
+
+@app.command()
+def export(
+    run_folder: Annotated[
+        Path, typer.Argument(metavar='RUN', help='Output folder of `relloc evaluate`.')
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            '--output',
+            metavar='BAG',
+            help='Folder to create, or a file that ends in `.mcap`.',
+            show_default=False,
+        ),
+    ],
+) -> None:
+    """Write a run as a rosbag2, to be looked at in RViz or Foxglove.
+
+    It holds poses with covariance, /tf from map to the estimate, true poses, the paths of both,
+    and a status for each query. `relloc evaluate --bag` writes pictures of the matches as well.
+    """
+    from relloc_ros.evaluation.outcomes import read_run
+    from relloc_ros.evaluation.result_bag import write_result_bag
+
+    terminate_quietly()
+    run = read_run(run_folder)
+    write_result_bag(run, output)
+    print_note(f'bag {output} is ready: {len(run.outcomes)} queries')

@@ -19,6 +19,7 @@ from relloc_ros.cli.evaluate_command import evaluate
 from relloc_ros.cli.extensions import add_extensions
 from relloc_ros.cli.interruption import EXIT_INTERRUPTED, was_interrupted
 from relloc_ros.cli.localize_command import localize
+from relloc_ros.cli.view_command import view
 from relloc_ros.errors import RellocError
 
 __all__ = ['main', 'make_app']
@@ -61,6 +62,7 @@ def make_app() -> typer.Typer:
     app.command()(localize)
     app.command()(evaluate)
     app.command()(benchmark)
+    app.command()(view)
     app.add_typer(bag_commands.app, name='bag')
     add_extensions(app)
     return app
