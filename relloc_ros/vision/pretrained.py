@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import hashlib
 from importlib.util import find_spec
 from pathlib import Path
-import pickle
 from typing import TYPE_CHECKING
 
 from relloc_ros.errors import DataError, MissingDependencyError
@@ -30,17 +29,6 @@ __all__ = [
 LEARNED_EXTRA = "pip install 'relloc_ros[learned]'"
 MAX_BYTES = 2**30
 """Larger than any weights this package knows: a damaged or wrong file."""
-UNREADABLE = (
-    AttributeError,
-    EOFError,
-    KeyError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-)
-"""What `torch.load` and `load_state_dict` raise for files that are not what they should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +110,7 @@ def fill_model(
         }
         computed = {name: model.get_buffer(name) for name in derived}
         model.load_state_dict({**computed, **weights})
-    except UNREADABLE as error:
+    except Exception as error:  # unpickling and loading raise many kinds
         raise DataError(f'cannot use weights {path}: {error}; get the file again') from error
     model.eval().requires_grad_(requires_grad=False)
 
