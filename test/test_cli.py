@@ -429,8 +429,6 @@ def test_sources_that_are_none(relloc, office_map, tmp_path):
         ['evaluate', '--map', office_map],
         ['map', 'build'],
         ['bag', 'write'],
-    ['bag', 'export'],
-    ['view'],
     ):
         result = relloc(*command, tmp_path / 'none', '--output', output)
         assert_fails(result, f'{tmp_path / "none"} does not exist')
