@@ -101,7 +101,7 @@ def _print_table(table: BenchmarkTable) -> None:
     from relloc_ros.evaluation.benchmark_table import OURS, format_error
 
     drawn = Table(title=table.data_set)
-    drawn.add_column('method')
+    drawn.add_column('method', overflow='fold')
     drawn.add_column('kind')
     for column in table.columns:
         drawn.add_column(column, justify='right', no_wrap=True)
