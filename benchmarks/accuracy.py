@@ -24,8 +24,10 @@ from scipy.stats import chi2
 import typer
 
 from relloc_ros.config import LocalizationConfig, make_config, parse_assignments
+from relloc_ros.evaluation.outcomes import Run
 from relloc_ros.evaluation.queries import FolderQueries
-from relloc_ros.evaluation.run import Evaluation, evaluate
+from relloc_ros.evaluation.run import evaluate
+from relloc_ros.evaluation.summary import summarize
 from relloc_ros.map.builder import build_map
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import PosedImage, read_source
@@ -121,7 +123,7 @@ def _try_strangers(
         list_file = data / other / list_name if list_name else None
         posed = read_source(data / other, list_file=list_file)[:count]
         evaluation = _run(posed, maps / map_name, settings)
-        localized = sum(outcome.localization.localized for outcome in evaluation.outcomes)
+        localized = sum(outcome.localized for outcome in evaluation.outcomes)
         figures[f'{other} in {map_name}'] = {'queries': len(posed), 'localized': localized}
         verdict = '[red](must be none)' if localized else ''
         console.print(
@@ -158,10 +160,10 @@ def _evaluate(source: Path, map_folder: Path, settings: list[str]) -> dict[str, 
         and (outcome.nees or 0.0) > COVERED
         for outcome in evaluation.outcomes
     )
-    return {**evaluation.metrics(), 'far_and_not_covered': uncovered}
+    return {**summarize(evaluation), 'far_and_not_covered': uncovered}
 
 
-def _run(posed: list[PosedImage], map_folder: Path, settings: list[str]) -> Evaluation:
+def _run(posed: list[PosedImage], map_folder: Path, settings: list[str]) -> Run:
     config = make_config(LocalizationConfig, parse_assignments(settings))
     with (
         ReferenceMap.open(

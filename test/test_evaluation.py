@@ -15,14 +15,16 @@ from types import SimpleNamespace
 from bag_messages import image, info, pose, tf, write
 import numpy as np
 import pytest
-from synthetic_maps import make_posed
+from synthetic_maps import PINHOLE, make_posed
 
 from relloc_ros.bags.reader import BagReader
 from relloc_ros.bags.writer import write_bag
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.errors import DataError
+from relloc_ros.evaluation.outcomes import read_run
 from relloc_ros.evaluation.queries import BagQueries, FolderQueries, format_stamp
 from relloc_ros.evaluation.run import evaluate
+from relloc_ros.evaluation.summary import summarize
 from relloc_ros.evaluation.writers import prepare_output, write_results
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.map.builder import build_map
@@ -62,6 +64,13 @@ class FakeRelocalizer:
             path=Path('the_map'),
             map_id='0123456789ab',
             units='m',
+            # One image of another place, which is what failures are explained with.
+            num_images=1,
+            centres=np.full((1, 3), 1e3),
+            cam_from_map=lambda index: RigidTransform(np.eye(3), np.full(3, -1e3)),
+            camera=lambda index: PINHOLE,
+            global_descriptors=lambda indices: np.zeros((1, 2)),
+            retrieve=lambda descriptor, k: (np.zeros(1, int), np.ones(1)),
         )
 
     def process(self, query: QueryImage) -> Localization:
@@ -140,6 +149,8 @@ def test_what_is_written(tmp_path, posed):
     assert rows[0]['stamp'] == '1.000000000'
     assert float(rows[0]['position_error_m']) == pytest.approx(0.2)
     assert (rows[0]['inliers'], rows[0]['nees'], rows[0]['ms']) == ('42', '4', '10')
+    assert [row['failure'] for row in rows] == ['', '', '', 'input']
+    assert rows[3]['failure_detail'].startswith('no map image shares its view: the nearest was')
     assert rows[3]['status'] == 'TOO_FEW_MATCHES'
     assert rows[3]['reason'] == 'only 3, "few"'
     assert float(rows[3]['position_error_m']) == math.inf
@@ -152,7 +163,7 @@ def test_what_is_written(tmp_path, posed):
 
 
 def test_half_failed_means_null_medians(posed):
-    metrics = evaluate(FolderQueries(posed), FakeRelocalizer(true_poses(posed[:2]))).metrics()
+    metrics = summarize(evaluate(FolderQueries(posed), FakeRelocalizer(true_poses(posed[:2]))))
     assert metrics['median_position_error_m'] is None
     assert metrics['localized_median_position_error_m'] == pytest.approx(0.0, abs=1e-12)
 
@@ -163,7 +174,7 @@ def test_map_images_are_left_out_by_name_and_by_content(posed):
     )
     evaluation = evaluate(FolderQueries(posed), relocalizer)
     assert relocalizer.processed == [posed[1].stamp_ns, posed[3].stamp_ns]
-    metrics = evaluation.metrics()
+    metrics = summarize(evaluation)
     assert metrics['queries'] == 2
     assert metrics['left_out'] == [
         {'name': posed[0].name, 'reason': 'the map has an image of this name'},
@@ -188,15 +199,10 @@ def test_an_undecodable_image_is_a_failed_query(posed):
     posed[1].path.write_bytes(b'no image')
     evaluation = evaluate(FolderQueries(posed), FakeRelocalizer(true_poses(posed)))
     outcome = evaluation.outcomes[1]
-    assert outcome.localization.status is Status.ERROR
-    assert 'image 1.png' in outcome.localization.reason
+    assert outcome.status is Status.ERROR
+    assert 'image 1.png' in outcome.reason
     assert outcome.error == (math.inf, math.inf)
-    assert evaluation.metrics()['availability'] == 0.75
-
-
-def test_matches_are_not_kept(posed):
-    evaluation = evaluate(FolderQueries(posed), FakeRelocalizer(true_poses(posed)))
-    assert all(outcome.localization.pairs == () for outcome in evaluation.outcomes)
+    assert summarize(evaluation)['availability'] == 0.75
 
 
 def test_progress(posed):
@@ -225,6 +231,44 @@ def test_bags_are_scored_at_the_base(tmp_path, posed):
         assert outcome.name == format_stamp(outcome.stamp_ns)
 
 
+def test_negatives_must_not_be_localized(tmp_path, posed):
+    others = make_posed(tmp_path / 'others', 2)
+    others = [replace(each, stamp_ns=each.stamp_ns + 100) for each in others]
+    poses = true_poses(posed) | {others[0].stamp_ns: RigidTransform.identity()}
+    calls = []
+    run = evaluate(
+        FolderQueries(posed),
+        FakeRelocalizer(poses),
+        negatives=FolderQueries(others),
+        progress=lambda done, total, name: calls.append((done, total)),
+    )
+    assert calls == [(i + 1, 6) for i in range(6)]
+    assert [outcome.negative for outcome in run.outcomes] == [False] * 4 + [True] * 2
+    assert all(outcome.truth is None for outcome in run.negatives)
+    assert [outcome.failure for outcome in run.negatives] == ['', '']
+    metrics = summarize(run)
+    assert (metrics['queries'], metrics['availability'], metrics['scored']) == (4, 1.0, 4)
+    assert (metrics['negatives'], metrics['false_accepts']) == (2, 1)
+
+
+def test_bags_and_images_named_by_time_are_sequences(tmp_path, posed):
+    relocalizer = FakeRelocalizer(true_poses(posed))
+    assert not evaluate(FolderQueries(posed), relocalizer).sequence
+    named = [replace(each, name=f'{1_700_000_000 + i}.5.png') for i, each in enumerate(posed)]
+    assert evaluate(FolderQueries(named), relocalizer).sequence
+    write_bag(posed, tmp_path / 'bag')
+    with BagReader(tmp_path / 'bag') as reader:
+        assert evaluate(BagQueries(reader), relocalizer).sequence
+
+
+def test_what_is_written_can_be_read(tmp_path, posed):
+    run = evaluate(FolderQueries(posed), FakeRelocalizer(true_poses(posed[:3], error=0.2)))
+    write_results(run, tmp_path)
+    found = read_run(tmp_path)
+    assert summarize(found) == summarize(run)
+    assert found.settings == run.settings
+
+
 def test_a_bag_of_map_images_is_left_out_by_content(tmp_path, posed):
     write_bag(posed, tmp_path / 'bag')
     relocalizer = FakeRelocalizer({}, map_images=[read_image(each) for each in posed[:3]])
@@ -251,14 +295,14 @@ def test_frames_that_lack_something_are_failures_with_a_reason(tmp_path):
     with BagReader(path) as reader:
         evaluation = evaluate(BagQueries(reader), relocalizer)
     first, second, third = evaluation.outcomes
-    assert first.localization.status is second.localization.status is Status.ERROR
-    assert 'no camera_info' in first.localization.reason
-    assert "'nowhere'" in second.localization.reason
+    assert first.status is second.status is Status.ERROR
+    assert 'no camera_info' in first.reason
+    assert "'nowhere'" in second.reason
     assert first.error == (math.inf, math.inf)
     # Localized, but nobody knows where it was.
-    assert third.localization.localized
+    assert third.localized
     assert third.error is third.nees is None
-    metrics = evaluation.metrics()
+    metrics = summarize(evaluation)
     assert (metrics['queries'], metrics['localized'], metrics['scored']) == (3, 1, 2)
     assert metrics['recall']['5m_10deg'] == 0.0
 
@@ -269,8 +313,8 @@ def test_an_uncalibrated_camera_is_a_failure_with_a_reason(tmp_path):
     messages = [(topic, stamp_ns, message), tf(1, 'base_link', 'cam', 0.5, static=True), image(2)]
     with BagReader(write(tmp_path / 'bag', messages)) as reader:
         (outcome,) = evaluate(BagQueries(reader), FakeRelocalizer({})).outcomes
-    assert outcome.localization.status is Status.ERROR
-    assert 'K[0] = 0' in outcome.localization.reason
+    assert outcome.status is Status.ERROR
+    assert 'K[0] = 0' in outcome.reason
 
 
 def test_a_bag_without_truth_is_localized_and_not_scored(tmp_path):
@@ -340,21 +384,24 @@ def test_folder_and_lossless_bag_agree(tmp_path, office_map):
     with BagReader(tmp_path / 'bag') as reader:
         of_bag = evaluate(BagQueries(reader), relocalizer)
     of_folder = evaluate(FolderQueries(posed), relocalizer)
-    assert sum(outcome.localization.localized for outcome in of_folder.outcomes) >= 4
+    assert sum(outcome.localized for outcome in of_folder.outcomes) >= 4
     assert len(of_bag.outcomes) == len(of_folder.outcomes)
+    lever_arms = []
     for bag, folder in zip(of_bag.outcomes, of_folder.outcomes, strict=True):
         assert bag.stamp_ns == folder.stamp_ns
-        assert bag.localization.status is folder.localization.status
-        if folder.localization.camera_pose is not None:
-            ours = bag.localization.camera_pose.map_from_body.matrix
-            np.testing.assert_allclose(
-                ours, folder.localization.camera_pose.map_from_body.matrix, atol=1e-6
-            )
+        assert bag.status is folder.status
+        if folder.estimate is not None:
+            base_from_map = bag.estimate.map_from_body.inverse()
+            lever_arms.append((base_from_map @ folder.estimate.map_from_body).matrix)
+    assert np.linalg.norm(lever_arms[0][:3, 3]) == pytest.approx(math.hypot(0.1, 0.2))
+    np.testing.assert_allclose(
+        lever_arms, np.tile(lever_arms[0], (len(lever_arms), 1, 1)), atol=1e-6
+    )
 
 
 def test_the_sample_is_localized_within_the_target(office_map):
     posed = read_source(OFFICE, list_file=OFFICE / 'query.txt')
-    metrics = evaluate(FolderQueries(posed), Relocalizer(office_map)).metrics()
+    metrics = summarize(evaluate(FolderQueries(posed), Relocalizer(office_map)))
     assert metrics['availability'] >= 0.8
     assert metrics['median_position_error_m'] <= 0.01
     assert metrics['median_rotation_error_deg'] <= 0.4

@@ -29,8 +29,8 @@ from relloc_ros.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from relloc_ros.evaluation.outcomes import Run
     from relloc_ros.evaluation.queries import Queries
-    from relloc_ros.evaluation.run import Evaluation
 
 __all__ = ['evaluate']
 
@@ -158,11 +158,11 @@ def evaluate(
         relocalizer = Relocalizer(reference_map, pipeline_config)
         prepare_output(output, overwrite=overwrite)
         with progress_bar('localizing') as progress:
-            evaluation = run_evaluation(
+            run = run_evaluation(
                 queries, relocalizer, allow_map_images=allow_map_images, progress=progress
             )
-        write_results(evaluation, output)
-    _print_summary(evaluation)
+        write_results(run, output)
+    _print_summary(run)
     print_note(f'written to {output}: metrics.json, errors.csv, poses.tum')
 
 
@@ -192,16 +192,19 @@ def _open_source(
     yield FolderQueries(read_source(source, images, list_file, chosen_split(split)))
 
 
-def _print_summary(evaluation: Evaluation) -> None:
-    left_out = evaluation.left_out
+def _print_summary(run: Run) -> None:
+    from relloc_ros.evaluation.summary import summarize
+
+    left_out = run.left_out
     if left_out:
         names = ', '.join(item.name for item in left_out[:NAMES_SHOWN])
         more = ', ...' if len(left_out) > NAMES_SHOWN else ''
         print_note(f'left out, because they are in the map: {len(left_out)} ({names}{more})')
-    unknown = len(evaluation.outcomes) - evaluation.num_scored
+    metrics = summarize(run)
+    unknown = metrics['queries'] - metrics['scored']
     if unknown:
         print_warning(
-            f'{unknown} of {len(evaluation.outcomes)} queries have no true pose and are not '
+            f'{unknown} of {metrics["queries"]} queries have no true pose and are not '
             'scored; --ground-truth-topic names where the poses are'
         )
-    print_metrics(evaluation.metrics())
+    print_metrics(metrics)

@@ -14,11 +14,13 @@ import typer
 from relloc_ros import __version__
 from relloc_ros.cli import bag_commands, map_commands
 from relloc_ros.cli.benchmark_command import benchmark
+from relloc_ros.cli.compare_command import compare
 from relloc_ros.cli.console import print_error, show_warnings, stdout
 from relloc_ros.cli.evaluate_command import evaluate
 from relloc_ros.cli.extensions import add_extensions
 from relloc_ros.cli.interruption import EXIT_INTERRUPTED, was_interrupted
 from relloc_ros.cli.localize_command import localize
+from relloc_ros.cli.score_command import score
 from relloc_ros.cli.view_command import view
 from relloc_ros.errors import RellocError
 
@@ -61,6 +63,8 @@ def make_app() -> typer.Typer:
     app.add_typer(map_commands.app, name='map')
     app.command()(localize)
     app.command()(evaluate)
+    app.command()(score)
+    app.command()(compare)
     app.command()(benchmark)
     app.command()(view)
     app.add_typer(bag_commands.app, name='bag')

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from relloc_ros.bags.reader import BagFrame, BagReader
 from relloc_ros.camera import Camera
 from relloc_ros.errors import DataError
+from relloc_ros.evaluation.failures import TrueView
 from relloc_ros.frames import base_pose
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.image_decoding import camera_from_camera_info, decode_image
-from relloc_ros.map.sources import PosedImage, read_image
+from relloc_ros.map.sources import PosedImage, read_image, stamp_from_name
 from relloc_ros.pipeline import Relocalizer
 from relloc_ros.structures import Localization, PoseEstimate, QueryImage, Status
 
@@ -64,11 +65,24 @@ class Query(ABC):
     def localize(self, relocalizer: Relocalizer) -> Answer:
         """Localize the image; what makes it unusable is `Status.ERROR` with the reason."""
 
+    @abstractmethod
+    def true_view(self) -> TrueView | None:
+        """Give the camera and its true pose; None where either is unknown."""
+
 
 class Queries(Protocol):
-    """Queries in order, and the body whose pose is scored."""
+    """Queries in order.
+
+    Attributes:
+        body: whose pose is scored.
+        sequence: whether these are images of one moving camera, in order of time.
+    """
 
     body: str
+
+    @property
+    def sequence(self) -> bool:  # noqa: D102
+        ...
 
     def __len__(self) -> int: ...
 
@@ -84,6 +98,11 @@ class FolderQueries:
         """Take the images in their order."""
         self._posed = posed
 
+    @property
+    def sequence(self) -> bool:
+        """Whether the images are named by their times."""
+        return all(stamp_from_name(posed.name) is not None for posed in self._posed)
+
     def __len__(self) -> int:
         """Count the images."""
         return len(self._posed)
@@ -95,6 +114,8 @@ class FolderQueries:
 
 class BagQueries:
     """Frames of an open bag; the pose of the base frame is scored."""
+
+    sequence = True
 
     def __init__(self, reader: BagReader, base_frame: str = 'base_link') -> None:
         """Take the frames in order of recording."""
@@ -124,6 +145,9 @@ class _FileQuery(Query):
         query = QueryImage(self._image, self._posed.camera, self.stamp_ns, name=self.name)
         localization = relocalizer.process(query)
         return Answer(localization, localization.camera_pose)
+
+    def true_view(self) -> TrueView | None:
+        return TrueView(self._posed.cam_from_map.inverse(), self._posed.camera)
 
     @cached_property
     def _image(self) -> NDArray[np.uint8] | DataError:
@@ -157,6 +181,14 @@ class _BagQuery(Query):
         )
         pose = localization.camera_pose
         return Answer(localization, None if pose is None else base_pose(pose, base_from_cam))
+
+    def true_view(self) -> TrueView | None:
+        camera, base_from_cam = self._camera, self._frame.base_from_cam
+        if isinstance(camera, DataError) or isinstance(base_from_cam, DataError):
+            return None
+        if self.truth is None:
+            return None
+        return TrueView(self.truth @ base_from_cam, camera)
 
     @cached_property
     def _camera(self) -> Camera | DataError:

@@ -17,6 +17,7 @@ __all__ = [
     'recall_name',
     'share_text',
     'short_angle',
+    'short_interval',
     'short_length',
     'short_share',
     'verdict',
@@ -70,40 +71,48 @@ def share_text(value: float) -> str:
 def interval_text(low: float | None, high: float | None, write: Write) -> str:
     """Write an interval of figures of one unit, which is written once; None is infinity."""
     first, second = (write(math.inf if value is None else value) for value in (low, high))
-    *number, unit = first.split(' ')
-    if number and second.endswith(f' {unit}'):
-        first = ' '.join(number)
+    number, _, unit = first.partition(' ')
+    if unit and second.endswith(f' {unit}'):
+        first = number
     elif first.endswith('°') and second.endswith('°'):
         first = first[:-1]
     return f'{first} to {second}'
 
 
+def short_interval(low: float, high: float, write: Write) -> str:
+    """Write an interval for a narrow column; a unit that both ends have is left out."""
+    text = interval_text(low, high, write)
+    first, _, second = text.partition(' to ')
+    if ' ' not in first and '°' not in first:
+        second = second.removesuffix('°').split(' ')[0]
+    return f'{first}–{second}'
+
+
 def recall_name(threshold: str, units: str) -> str:
     """Write the name of a recall threshold: `5 cm, 5°`."""
     position, rotation = RECALL_THRESHOLDS[threshold]
-    return f'{length_text(position, units)}, {rotation:g}°'
+    if units == 'm' and position < 1.0:
+        return f'{100.0 * position:g} cm, {rotation:g}°'
+    return f'{position:g} {units}, {rotation:g}°'
 
 
 def verdict(difference: Difference, units: str) -> str:
-    """Say in a sentence which of two runs is better, by how much, and whether that is noise."""
-    write = _writer(difference.measure, units)
+    """Say which of two runs is better, by how much (95 % interval), and whether that is noise."""
     if difference.interval is None:
         return 'too few queries to tell'
-    first, second = difference.values
-    if not difference.more_than_noise:
-        low, high = difference.interval
-        return f'no difference beyond noise ({interval_text(low, high, write)})'
-    better, worse = difference.first, difference.second
+    write = _writer(difference.measure, units)
     low, high = difference.interval
-    if difference.better == difference.second:
-        better, worse = worse, better
-    low, high = sorted(abs(bound) for bound in (low, high))
+    p_value = f'p = {difference.adjusted_p_value:.2g}'
+    if not difference.more_than_noise:
+        subtraction = f'{difference.second} minus {difference.first}'
+        interval = interval_text(low, high, write)
+        return f'no difference beyond noise ({subtraction}: {interval}, {p_value})'
     if math.isinf(difference.difference):
-        return f'{better} is better than {worse}, whose median is infinite, more than noise'
-    return (
-        f'{better} is better than {worse} by {write(abs(second - first))} '
-        f'(95 % interval {interval_text(low, high, write)}), more than noise'
-    )
+        return f'{difference.better} is better, the other median is infinite ({p_value})'
+    low, high = sorted((abs(low), abs(high)))
+    size = write(abs(difference.difference))
+    interval = interval_text(low, high, write)
+    return f'{difference.better} is better by {size} ({interval}, {p_value}), more than noise'
 
 
 def _writer(measure: str, units: str) -> Write:
@@ -111,7 +120,7 @@ def _writer(measure: str, units: str) -> Write:
         return lambda value: length_text(value, units)
     if measure == 'rotation':
         return angle_text
-    return lambda value: f'{_digits(100.0 * value)} percentage points'
+    return lambda value: f'{_digits(100.0 * value)} points'
 
 
 def _digits(value: float) -> str:

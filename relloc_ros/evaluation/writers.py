@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The files of an evaluation: metrics.json, errors.csv and poses.tum."""
+"""The files of an evaluation: metrics.json, errors.csv, poses.tum and those of the run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from relloc_ros.errors import DataError
+from relloc_ros.evaluation.outcomes import RUN_FILES, Outcome, Run, write_run
 from relloc_ros.evaluation.queries import format_stamp
-from relloc_ros.evaluation.run import Evaluation, Outcome
+from relloc_ros.evaluation.summary import summarize
 
 __all__ = ['prepare_output', 'write_results']
 
 METRICS, ERRORS, POSES = 'metrics.json', 'errors.csv', 'poses.tum'
+RESULTS = (METRICS, ERRORS, POSES, *RUN_FILES)
 
 COLUMNS = (
     'name',
@@ -28,6 +30,8 @@ COLUMNS = (
     'inliers',
     'nees',
     'ms',
+    'failure',
+    'failure_detail',
 )
 
 
@@ -37,7 +41,7 @@ def prepare_output(folder: Path, *, overwrite: bool = False) -> None:
     Raises:
         DataError: it holds results already, or cannot be written.
     """
-    results = [name for name in (METRICS, ERRORS, POSES) if (folder / name).exists()]
+    results = [name for name in RESULTS if (folder / name).exists()]
     if results and not overwrite:
         raise DataError(
             f'{folder} already holds {", ".join(results)}: choose another folder, '
@@ -52,38 +56,40 @@ def prepare_output(folder: Path, *, overwrite: bool = False) -> None:
         raise DataError(f'cannot write to {folder}: {error.strerror}') from error
 
 
-def write_results(evaluation: Evaluation, folder: Path) -> None:
-    """Write the three files; metrics.json comes last and stands for completeness.
+def write_results(run: Run, folder: Path) -> None:
+    """Write all files; metrics.json comes last and stands for completeness.
 
     Raises:
         DataError: the folder cannot be written.
     """
+    write_run(run, folder)
     try:
         with (folder / ERRORS).open('w', encoding='utf-8', newline='') as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
-            writer.writerows(map(_row, evaluation.outcomes))
-        poses = ''.join(f'{line}\n' for line in _tum_lines(evaluation))
+            writer.writerows(map(_row, run.outcomes))
+        poses = ''.join(f'{line}\n' for line in _tum_lines(run))
         (folder / POSES).write_text(poses, encoding='utf-8')
-        metrics = json.dumps(evaluation.metrics(), indent=2, ensure_ascii=False, allow_nan=False)
+        metrics = json.dumps(summarize(run), indent=2, ensure_ascii=False, allow_nan=False)
         (folder / METRICS).write_text(f'{metrics}\n', encoding='utf-8')
     except OSError as error:
         raise DataError(f'cannot write results to {folder}: {error.strerror}') from error
 
 
 def _row(outcome: Outcome) -> tuple[Any, ...]:
-    localization = outcome.localization
     position_error, rotation_error = outcome.error or (None, None)
     return (
         outcome.name,
         format_stamp(outcome.stamp_ns),
-        localization.status,
-        localization.reason,
+        outcome.status,
+        outcome.reason,
         _number(position_error),
         _number(rotation_error),
-        localization.num_inliers,
+        outcome.num_inliers,
         _number(outcome.nees),
-        _number(localization.timings_ms.get('total')),
+        _number(outcome.timings_ms.get('total')),
+        outcome.failure,
+        outcome.failure_detail,
     )
 
 
@@ -91,9 +97,9 @@ def _number(value: float | None) -> str:
     return '' if value is None else f'{value:.6g}'
 
 
-def _tum_lines(evaluation: Evaluation) -> Iterator[str]:
+def _tum_lines(run: Run) -> Iterator[str]:
     """Stamp in seconds, position, quaternion x y z w of map_from_body, localized queries only."""
-    for outcome in evaluation.outcomes:
+    for outcome in run.outcomes:
         if outcome.estimate is None:
             continue
         pose = outcome.estimate.map_from_body
