@@ -54,10 +54,11 @@ def test_without_blocks_correlated_errors_seem_much_surer_than_they_are():
     assert (coverage(0.8, 1) < 0.75).all()
 
 
-def test_independent_errors_need_no_blocks():
+@pytest.mark.parametrize('count', [20, 60, 300])
+def test_independent_errors_need_no_blocks(count):
     rng = np.random.default_rng(1)
-    lengths = [correlation_block_length(rng.uniform(size=300)) for _ in range(50)]
-    assert np.mean(np.array(lengths) == 1) > 0.85
+    errors = np.abs(rng.normal(size=(60, count, 2))) * [0.05, 1.0]
+    assert np.mean([choose_block_length(each) > 1 for each in errors]) < 0.08
 
 
 def test_blocks_grow_with_correlation():

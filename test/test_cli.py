@@ -36,6 +36,8 @@ COMMANDS = [
     ['map', 'check'],
     ['localize'],
     ['evaluate'],
+    ['score'],
+    ['compare'],
     ['bag'],
     ['bag', 'write'],
     ['bag', 'export'],

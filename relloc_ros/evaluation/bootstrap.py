@@ -164,8 +164,8 @@ def correlation_block_length(values: Array) -> int:
     """Choose the block length for the mean of a series (N,) by its autocorrelation.
 
     Politis and White, "Automatic block-length selection for the dependent bootstrap", 2004, with
-    the correction of Patton, Politis and White, 2009, for circular blocks. Where no
-    autocorrelation stands out of the noise, it is 1.
+    the correction of Patton, Politis and White, 2009, for circular blocks. It is 1 where direct
+    neighbours are not alike beyond noise: what is left at larger lags is chance then.
     """
     count = len(values)
     covariances = _autocovariances(values)
@@ -195,12 +195,14 @@ def _autocovariances(values: Array) -> Array:
 
 
 def _last_significant_lag(correlations: Array, count: int) -> int:
-    """Find the lag after which a run of autocorrelations is within the noise."""
+    """Find the lag after which a run of autocorrelations is within the noise; 0 if all are."""
     limit = 2.0 * math.sqrt(math.log10(count) / count)
     run = max(5, math.ceil(math.sqrt(math.log10(count))))
     last = min(math.ceil(math.sqrt(count)) + run, count - 1)
     significant = np.abs(correlations[1 : last + 1]) >= limit
-    for lag in range(len(significant) - run + 1):
+    if correlations[1] < limit:
+        return 0
+    for lag in range(1, len(significant) - run + 1):
         if not significant[lag : lag + run].any():
             return lag
-    return int(np.flatnonzero(significant)[-1]) + 1 if significant.any() else 0
+    return int(np.flatnonzero(significant)[-1]) + 1
