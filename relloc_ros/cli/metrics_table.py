@@ -74,9 +74,9 @@ def _add_covariance(table: Table, figures: Mapping[str, Any]) -> None:
         return
     table.add_section()
     interval = _interval(figures['coverage_intervals']['95%'], share_text)
-    table.add_row('in the 95 % region of the covariance', '', interval, share_text(coverage))
+    table.add_row('in 95 % of covariance', '', interval, share_text(coverage))
     nees = f'{figures["median_nees"]:.3g}'
-    table.add_row('median NEES (5.35 where the covariance is true)', '', '', nees)
+    table.add_row('median NEES (true: 5.35)', '', '', nees)
 
 
 def _add_sequence(table: Table, metrics: Mapping[str, Any]) -> None:
