@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from synthetic_runs import make_outcome, make_run
 
 from relloc_ros.errors import DataError
-from relloc_ros.evaluation.pose_files import FilePose, PoseFile
+from relloc_ros.evaluation.exports import write_trajectories
+from relloc_ros.evaluation.pose_files import FilePose, PoseFile, read_pose_file, read_truth
 from relloc_ros.evaluation.scores import score, select
-from relloc_ros.geometry import RigidTransform
+from relloc_ros.geometry import RigidTransform, exp_so3
 from relloc_ros.structures import Status
 
 S = 1_000_000_000
@@ -116,6 +118,28 @@ def test_images_named_by_their_time_can_be_scored_by_it():
     assert [outcome.localized for outcome in scored.run.outcomes] == [True, False]
     assert scored.run.outcomes[0].name == '1700000000.png'
     assert scored.run.sequence
+
+
+@pytest.mark.parametrize('suffix', ['txt', 'tum', 'kitti'])
+def test_our_own_files_give_our_own_errors(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    outcomes = []
+    for i in range(20):
+        poses = [
+            RigidTransform(exp_so3(np.array([1.0, 2.0, i]) + 0.01 * rng.normal(size=3)), position)
+            for position in np.array([i, 0.0, 5.0]) + 0.01 * rng.normal(size=(2, 3))
+        ]
+        found = None if i == 7 else poses[0]
+        outcomes.append(make_outcome(f'a b/{i:03}.png', i * S, found, poses[1]))
+    write_trajectories(make_run(outcomes), tmp_path)
+    estimates = read_pose_file(tmp_path / f'poses.{suffix}')
+    scored = score(estimates, read_truth(tmp_path / f'truth.{suffix}'))
+    expected = [outcome.error for outcome in outcomes]
+    if suffix == 'kitti':  # it has no lines for failures
+        expected.pop(7)
+    found = [outcome.error for outcome in scored.run.outcomes]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert scored.extra == ()
 
 
 @pytest.mark.parametrize(

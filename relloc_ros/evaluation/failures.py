@@ -171,10 +171,12 @@ class FailureAnalysis:
             said = localization.reason or f'the pose is {self._wrong(localization, view)}'
             return Failure(stage, f'a right image was retrieved, but {said}')
         if right:
+            needed = math.ceil(self._config.min_inliers + true.by_chance)
             return Failure(
                 'matching',
-                f'{len(right)} of {len(used)} images retrieved share its view, but only '
-                f'{true.count} keypoints have true matches, of {true.total} matches in all',
+                f'{len(right)} of {len(used)} images retrieved share its view, but of '
+                f'{true.total} matches only those of {true.count} keypoints are true, {needed} '
+                'are needed',
             )
         if sharing.any():
             count = int(sharing.sum())
