@@ -3,9 +3,11 @@
 """Gates of continuous integration: what they read, and that nothing unknown passes."""
 
 import pytest
+from synthetic_runs import make_outcome, make_run, shift
 
 from relloc_ros.errors import ConfigError
-from relloc_ros.evaluation.gates import check_gates, parse_gates
+from relloc_ros.evaluation.gates import check_gates, known_metrics, parse_gates
+from relloc_ros.evaluation.summary import summarize
 
 METRICS = {
     'localizer': 'essential',
@@ -15,7 +17,9 @@ METRICS = {
     'median_rotation_error_deg': None,
     'recall': {'0.25m_2deg': 0.9, '0.05m_5deg': 0.5},
     'latency_ms': {'p50': 40.0, 'p95': 80.0, 'stages': {}},
+    'negatives': 5,
     'false_accepts': 0,
+    'trajectory': {},
     'left_out': [],
     'broken': float('nan'),
 }
@@ -136,6 +140,7 @@ def test_malformed(expression):
         ('left_out>0', 'not a number'),
         ('median_position_error_m>5cm', 'is in m, not in cm'),
         ('latency_ms.p95>1s', 'is in ms, not in s'),
+        ('trajectory.ate.se3.rmse_m>1s', 'is in m, not in s'),
         ('median_position_error_m>5%', 'is in m, not in %'),
         ('availability<0.9m', 'a plain number or %'),
     ],
@@ -143,3 +148,48 @@ def test_malformed(expression):
 def test_what_cannot_be_compared(expression, message):
     with pytest.raises(ConfigError, match=message):
         parse_gates([expression], METRICS)
+
+
+RUN = make_run(
+    [
+        *(make_outcome(f'{i}', i, shift(0.01), shift(0.0)) for i in range(9)),
+        make_outcome('lost', 10, None, shift(1.0), failure='matching'),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ('expression', 'fails'),
+    [
+        ('recall[0.25m_2deg]<0.9', False),
+        ('recall[0.25m_2deg]<0.91', True),
+        ('recall[5m_10deg]<95%', True),
+        ('availability<90%', False),
+        ('median_position_error_m>0.005', True),
+        ('failures.matching>0', True),
+        ('failures.gate>0', False),
+        ('statuses.TOO_FEW_MATCHES>0', True),
+        ('statuses.GATED>0', False),
+        ('covariance.pose.coverage[95%]<0.5', False),
+        # There were no queries of another place: nothing is known.
+        ('false_accepts>0', True),
+        ('latency_ms.p95>200', True),
+        ('trajectory.ate.none.rmse_m>1', True),
+    ],
+)
+def test_the_metrics_of_a_run(expression, fails):
+    gates = parse_gates([expression], known_metrics())
+    assert bool(check_gates(gates, summarize(RUN))) == fails
+
+
+def test_negatives_that_were_refused_pass():
+    negative = make_outcome('elsewhere', 11, None, None, negative=True)
+    run = make_run([*RUN.outcomes, negative])
+    gates = parse_gates(['false_accepts>0'], known_metrics())
+    assert check_gates(gates, summarize(run)) == []
+
+
+@pytest.mark.parametrize('name', ['intervals.recall', 'statuses.GATD', 'config.top_k', 'recal'])
+def test_names_that_runs_do_not_have(name):
+    with pytest.raises(ConfigError, match=r'no metric|several'):
+        parse_gates([f'{name}>0'], known_metrics())

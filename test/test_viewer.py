@@ -143,7 +143,7 @@ def test_choosing_shows_name_error_and_picture(open_viewer, run, office):
     viewer.choose(run.outcomes[0])
     text = viewer._details.content
     assert 'good.jpg' in text
-    assert 'error 0.01 m' in text
+    assert 'error 1.00 cm' in text
     assert office.image_names[0].split('.')[0] in text
     thumbnail = office.thumbnail(0)
     assert viewer._picture.visible == (thumbnail is not None)

@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from relloc_ros.cli.console import print_note, print_warning, progress_bar
+from relloc_ros.cli.console import print_note, print_warning, progress_bar, stdout
+from relloc_ros.cli.gates import FailIf, apply_gates, read_gates
 from relloc_ros.cli.interruption import terminate_quietly
 from relloc_ros.cli.metrics_table import print_metrics
 from relloc_ros.cli.options import (
@@ -31,6 +33,7 @@ from relloc_ros.cli.options import (
 if TYPE_CHECKING:
     from relloc_ros.evaluation.outcomes import Run
     from relloc_ros.evaluation.queries import Queries
+    from relloc_ros.pipeline import Relocalizer
 
 __all__ = ['evaluate']
 
@@ -47,6 +50,16 @@ Source = Annotated[
 ]
 Output = Annotated[
     Path, typer.Option('--output', metavar='DIR', help='Folder for results.', show_default=False)
+]
+ResultBag = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        '--bag',
+        metavar='BAG',
+        help='Write estimates, true poses and pictures of the matches as a rosbag as well, for '
+        'RViz or Foxglove: a folder to create, or a file that ends in `.mcap`.',
+        show_default=False,
+    ),
 ]
 AllowMapImages = Annotated[
     bool, typer.Option('--allow-map-images', help='Localize images that are in the map as well.')
@@ -120,6 +133,8 @@ def evaluate(
     config: ConfigFile = None,
     allow_map_images: AllowMapImages = False,
     overwrite: Overwrite = False,
+    fail_if: FailIf = None,
+    result_bag: ResultBag = None,
     image_topic: ImageTopic = None,
     camera_info_topic: CameraInfoTopic = None,
     ground_truth_topic: GroundTruthTopic = None,
@@ -129,17 +144,21 @@ def evaluate(
 ) -> None:
     """Localize images with known poses and report the errors.
 
-    Writes `metrics.json`, `errors.csv` (a line a query) and `poses.tum` to DIR and prints a
-    table. Without --list, all images of SOURCE are queries; those that are in the map are left
-    out and reported. Errors are those of the camera for images, of the robot's base for bags.
-    Queries without a pose count as infinitely wrong.
+    Writes `metrics.json`, `errors.csv` (a line a query) and the poses in several formats to DIR
+    and prints a table. Without --list, all images of SOURCE are queries; those that are in the
+    map are left out and reported. Errors are those of the camera for images, of the robot's base
+    for bags. Queries without a pose count as infinitely wrong. What the retrieval of similar
+    images alone gives on the same queries is said beside: a method must beat it to mean anything.
     """
-    from relloc_ros.evaluation.run import evaluate as run_evaluation
+    from relloc_ros.bags.new_bag import check_new
     from relloc_ros.evaluation.writers import prepare_output, write_results
     from relloc_ros.map.reference_map import ReferenceMap
     from relloc_ros.pipeline import Relocalizer
 
     terminate_quietly()
+    gates = read_gates(fail_if)
+    if result_bag is not None:
+        check_new(result_bag)
     bag_options = {
         'image_topic': image_topic,
         'camera_info_topic': camera_info_topic,
@@ -157,13 +176,65 @@ def evaluate(
     ):
         relocalizer = Relocalizer(reference_map, pipeline_config)
         prepare_output(output, overwrite=overwrite)
+        run = _localize(queries, relocalizer, allow_map_images, result_bag)
+        sanity = _check_sanity(run, queries, relocalizer, allow_map_images, output / 'baselines')
+        metrics = write_results(run, output, sanity)
+    _print_summary(run, metrics)
+    print_note(f'written to {output}: metrics.json, errors.csv, poses.tum, .kitti and .txt')
+    apply_gates(gates, metrics)
+
+
+def _localize(
+    queries: Queries,
+    relocalizer: Relocalizer,
+    allow_map_images: bool,
+    result_bag: Path | None,
+) -> Run:
+    from relloc_ros.evaluation.debug_pictures import DebugPictures
+    from relloc_ros.evaluation.result_bag import write_result_bag
+    from relloc_ros.evaluation.run import evaluate as run_evaluation
+
+    with ExitStack() as stack:
+        pictures: DebugPictures | None = None
+        if result_bag is not None:
+            folder = stack.enter_context(TemporaryDirectory(prefix='relloc-'))
+            pictures = DebugPictures(Path(folder), relocalizer.reference_map)
         with progress_bar('localizing') as progress:
             run = run_evaluation(
-                queries, relocalizer, allow_map_images=allow_map_images, progress=progress
+                queries,
+                relocalizer,
+                allow_map_images=allow_map_images,
+                progress=progress,
+                observer=None if pictures is None else pictures.draw,
             )
-        write_results(run, output)
-    _print_summary(run)
-    print_note(f'written to {output}: metrics.json, errors.csv, poses.tum')
+        if result_bag is not None and pictures is not None:
+            write_result_bag(run, result_bag, pictures.jpeg)
+            print_note(f'bag {result_bag} is ready')
+    return run
+
+
+def _check_sanity(
+    run: Run,
+    queries: Queries,
+    relocalizer: Relocalizer,
+    allow_map_images: bool,
+    folder: Path,
+) -> list[str]:
+    """Say how the run compares with the baselines, whose runs are kept beside it."""
+    from relloc_ros.evaluation.sanity import run_baselines, sanity_check
+
+    if not run.scored:
+        return []
+    with progress_bar('baselines') as progress:
+        baselines = run_baselines(
+            run,
+            queries,
+            relocalizer,
+            folder,
+            allow_map_images=allow_map_images,
+            progress=progress,
+        )
+    return sanity_check(run, baselines)
 
 
 @contextmanager
@@ -192,15 +263,12 @@ def _open_source(
     yield FolderQueries(read_source(source, images, list_file, chosen_split(split)))
 
 
-def _print_summary(run: Run) -> None:
-    from relloc_ros.evaluation.summary import summarize
-
+def _print_summary(run: Run, metrics: Mapping[str, Any]) -> None:
     left_out = run.left_out
     if left_out:
         names = ', '.join(item.name for item in left_out[:NAMES_SHOWN])
         more = ', ...' if len(left_out) > NAMES_SHOWN else ''
         print_note(f'left out, because they are in the map: {len(left_out)} ({names}{more})')
-    metrics = summarize(run)
     unknown = metrics['queries'] - metrics['scored']
     if unknown:
         print_warning(
@@ -208,3 +276,5 @@ def _print_summary(run: Run) -> None:
             'scored; --ground-truth-topic names where the poses are'
         )
     print_metrics(metrics)
+    for line in metrics['sanity']:
+        stdout.print(line)

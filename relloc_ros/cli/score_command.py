@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 import typer
 
 from relloc_ros.cli.console import print_note, print_warning
+from relloc_ros.cli.gates import FailIf, apply_gates, read_gates
 from relloc_ros.cli.metrics_table import print_metrics
 from relloc_ros.cli.options import Overwrite
 
@@ -83,6 +84,7 @@ def score(
     list_file: QueryList = None,
     format: PoseFormatOption = None,
     overwrite: Overwrite = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Judge poses that were estimated elsewhere.
 
@@ -93,13 +95,16 @@ def score(
     from relloc_ros.evaluation.summary import summarize
     from relloc_ros.evaluation.writers import prepare_output, write_results
 
+    gates = read_gates(fail_if)
     run = score_file(estimates, read_true_poses(truth, list_file, format), format)
     if output is not None:
         prepare_output(output, overwrite=overwrite)
         write_results(run, output)
-    print_metrics(summarize(run))
+    metrics = summarize(run)
+    print_metrics(metrics)
     if output is not None:
         print_note(f'written to {output}')
+    apply_gates(gates, metrics)
 
 
 def read_true_poses(truth: Path, list_file: Path | None, format: FormatName | None) -> PoseFile:

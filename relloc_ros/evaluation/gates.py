@@ -16,10 +16,14 @@ import operator
 import re
 from typing import Any
 
+from relloc_ros import __version__
 from relloc_ros.config import nearest
 from relloc_ros.errors import ConfigError
+from relloc_ros.evaluation.outcomes import Run
+from relloc_ros.evaluation.summary import summarize
+from relloc_ros.structures import Status
 
-__all__ = ['Gate', 'check_gates', 'parse_gates']
+__all__ = ['Gate', 'check_gates', 'known_metrics', 'parse_gates']
 
 EXPRESSION = re.compile(
     r"""\s*(?P<name>\w+(?:\.\w+|\[[^\[\]]+\])*)
@@ -36,6 +40,8 @@ OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     '>': operator.gt,
     '>=': operator.ge,
 }
+
+STATUSES, FALSE_ACCEPTS = 'statuses', 'false_accepts'
 
 UNITS = ('deg', 'ms', 'm', 's')
 """Units that names of metrics end in."""
@@ -63,6 +69,12 @@ class Gate:
         What is not known, like a median of too many failures, never passes.
         """
         value = _find(metrics, self.keys)
+        if value is None and self.keys[0] == STATUSES and STATUSES in metrics:
+            # Those that did not occur are left out.
+            value = 0
+        if self.keys[0] == FALSE_ACCEPTS and not metrics.get('negatives'):
+            # None of nothing proves nothing.
+            value = None
         condition = f'{self.name}{self.operator}{self.limit:g}'
         if not _is_number(value) or math.isnan(value):
             return f'{self.name} is infinite or unknown, which no gate lets pass ({condition})'
@@ -85,6 +97,34 @@ def parse_gates(expressions: Sequence[str], known: Mapping[str, Any]) -> tuple[G
     return tuple(_parse(expression, known) for expression in expressions)
 
 
+def known_metrics() -> dict[str, Any]:
+    """Give the metrics of a run of nothing: the names that all runs have."""
+    nothing = Run(
+        outcomes=(),
+        left_out=(),
+        body='',
+        localizer='',
+        settings={},
+        map_path='',
+        map_id='',
+        units='',
+        version=__version__,
+        sequence=False,
+    )
+    metrics = {**summarize(nothing), STATUSES: {status.value: 0 for status in Status}}
+    # These name no figures.
+    del metrics['config']
+    return _without_intervals(metrics)
+
+
+def _without_intervals(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_intervals(value) if isinstance(value, Mapping) else value
+        for key, value in metrics.items()
+        if not key.endswith('intervals')
+    }
+
+
 def check_gates(gates: Sequence[Gate], metrics: Mapping[str, Any]) -> list[str]:
     """Give a line for each gate that the run does not pass."""
     return [failure for gate in gates if (failure := gate.failure(metrics))]
@@ -100,7 +140,7 @@ def _parse(expression: str, known: Mapping[str, Any]) -> Gate:
     name = match['name']
     keys = tuple(plain or bracketed for plain, bracketed in KEY.findall(name))
     _check_name(name, keys, known)
-    limit = float(match['limit']) * _factor(expression, keys[0], match['unit'])
+    limit = float(match['limit']) * _factor(expression, keys, match['unit'])
     return Gate(name, keys, match['operator'], limit)
 
 
@@ -121,13 +161,14 @@ def _check_name(name: str, keys: tuple[str, ...], known: Mapping[str, Any]) -> N
         raise ConfigError(f"'{name}' is not a number: {value!r:.40}")
 
 
-def _factor(expression: str, key: str, unit: str) -> float:
-    own = next((each for each in UNITS if key.endswith(f'_{each}')), '')
+def _factor(expression: str, keys: tuple[str, ...], unit: str) -> float:
+    units = (each for key in reversed(keys) for each in UNITS if key.endswith(f'_{each}'))
+    own = next(units, '')
     if unit == '%' and not own:
         return 0.01
     if unit not in ('', own):
         meant = f'in {own}' if own else 'a plain number or %'
-        raise ConfigError(f"gate '{expression}': {key} is {meant}, not in {unit}")
+        raise ConfigError(f"gate '{expression}': {'.'.join(keys)} is {meant}, not in {unit}")
     return 1.0
 
 

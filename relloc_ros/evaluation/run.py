@@ -11,13 +11,14 @@ from relloc_ros.config import flatten
 from relloc_ros.errors import DataError
 from relloc_ros.evaluation.failures import Failure, FailureAnalysis
 from relloc_ros.evaluation.outcomes import LeftOut, Outcome, Run
-from relloc_ros.evaluation.queries import Queries, Query
+from relloc_ros.evaluation.queries import Answer, Queries, Query
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.pipeline import Relocalizer
 
-__all__ = ['Progress', 'evaluate']
+__all__ = ['Observer', 'Progress', 'evaluate']
 
 Progress = Callable[[int, int, str], None]
+Observer = Callable[[Query, Answer], None]
 
 
 def evaluate(
@@ -27,6 +28,7 @@ def evaluate(
     negatives: Queries | tuple[()] = (),
     allow_map_images: bool = False,
     progress: Progress | None = None,
+    observer: Observer | None = None,
 ) -> Run:
     """Localize all queries but those that are in the map, by name or by content.
 
@@ -36,6 +38,7 @@ def evaluate(
         negatives: images of other places, which must not be localized.
         allow_map_images: localize queries that are in the map as well.
         progress: called with (queries done, all queries, detail).
+        observer: called with each query that was localized and its answer, matches included.
 
     Raises:
         DataError: no query is left, or the source is damaged.
@@ -51,7 +54,7 @@ def evaluate(
         if reason:
             left_out.append(LeftOut(query.name, reason))
         else:
-            outcomes.append(_localize(query, relocalizer, analysis))
+            outcomes.append(_localize(query, relocalizer, analysis, observer))
         if progress is not None:
             progress(done, total, query.name)
     if not outcomes:
@@ -60,7 +63,7 @@ def evaluate(
             f'{reference_map.path}; --allow-map-images takes them nevertheless'
         )
     for done, query in enumerate(negatives, start=len(queries) + 1):
-        outcomes.append(_localize(query, relocalizer, None))
+        outcomes.append(_localize(query, relocalizer, None, observer))
         if progress is not None:
             progress(done, total, query.name)
     return Run(
@@ -77,9 +80,16 @@ def evaluate(
     )
 
 
-def _localize(query: Query, relocalizer: Relocalizer, analysis: FailureAnalysis | None) -> Outcome:
+def _localize(
+    query: Query,
+    relocalizer: Relocalizer,
+    analysis: FailureAnalysis | None,
+    observer: Observer | None,
+) -> Outcome:
     """Localize a query; without an analysis of failures it is one of another place."""
     answer = query.localize(relocalizer)
+    if observer is not None:
+        observer(query, answer)
     localization = answer.localization
     # The matches, which explain failures, would fill the memory if they were kept.
     failure = Failure() if analysis is None else analysis.explain(localization, query.true_view())

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-import math
 from pathlib import Path
 
 from relloc_ros.config import LocalizationConfig, flatten, make_config
@@ -20,7 +19,7 @@ from relloc_ros.evaluation.outcomes import Run, read_run, write_run
 from relloc_ros.evaluation.pairing import pair_runs
 from relloc_ros.evaluation.queries import Queries
 from relloc_ros.evaluation.run import Progress, evaluate
-from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.evaluation.wording import angle_text, length_text
 from relloc_ros.pipeline import Relocalizer
 
 __all__ = ['BASELINES', 'Verdict', 'judge', 'run_baselines', 'sanity_check']
@@ -61,8 +60,7 @@ class Verdict:
 def run_baselines(
     run: Run,
     queries: Queries,
-    reference_map: ReferenceMap,
-    config: LocalizationConfig,
+    relocalizer: Relocalizer,
     folder: Path,
     *,
     allow_map_images: bool = False,
@@ -75,8 +73,7 @@ def run_baselines(
     Args:
         run: what is judged.
         queries: it was made of.
-        reference_map: it was made with.
-        config: of the run; seeds, retrieval and the like are taken over.
+        relocalizer: it was made with; the baselines take over its map and settings.
         folder: keeps the baselines' runs, in a folder each.
         allow_map_images: as in the run.
         progress: called with (queries done, all queries, detail).
@@ -86,14 +83,13 @@ def run_baselines(
     """
     runs = []
     for name, settings in BASELINES.items():
-        baseline_config = _baseline_config(config, settings)
-        found = _read_fitting(folder / name, run, baseline_config)
+        config = _baseline_config(relocalizer.config, settings)
+        found = _read_fitting(folder / name, run, config)
         if found is None:
-            relocalizer = Relocalizer(reference_map, baseline_config)
+            baseline = Relocalizer(relocalizer.reference_map, config)
             found = evaluate(
-                queries, relocalizer, allow_map_images=allow_map_images, progress=progress
+                queries, baseline, allow_map_images=allow_map_images, progress=progress
             )
-            (folder / name).mkdir(parents=True, exist_ok=True)
             write_run(found, folder / name)
         runs.append(found)
     return runs
@@ -147,15 +143,13 @@ def _conclusion(label: str, verdicts: Sequence[Verdict]) -> str:
 
 
 def _describe(verdict: Verdict, units: str) -> str:
-    unit = f' {units}' if verdict.quantity == 'position' else '°'
-    ours, theirs = (_text(value, unit) for value in (verdict.ours, verdict.theirs))
+    ours, theirs = (
+        length_text(value, units) if verdict.quantity == 'position' else angle_text(value)
+        for value in (verdict.ours, verdict.theirs)
+    )
     word = 'better' if verdict.better else 'not better'
     noise = '' if verdict.more_than_noise else ' (no more than noise)'
     return f'{verdict.quantity} {word}{noise}, median error {ours} against {theirs}'
-
-
-def _text(value: float, unit: str) -> str:
-    return f'{value:.3g}{unit}' if math.isfinite(value) else 'infinite'
 
 
 def _baseline_config(

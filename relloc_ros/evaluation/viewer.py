@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from relloc_ros.errors import MissingDependencyError
 from relloc_ros.evaluation.outcomes import Outcome, Run
 from relloc_ros.evaluation.viewer_scene import RunScene, position_error
+from relloc_ros.evaluation.wording import angle_text, length_text
 from relloc_ros.map.reference_map import ReferenceMap
 
 __all__ = ['RunViewer']
@@ -162,13 +163,13 @@ def _summary(run: Run) -> str:
     errors = [outcome.error for outcome in run.scored if outcome.error is not None]
     if errors:
         position, rotation = np.median(np.array(errors), axis=0)
-        lines.append(f'median error {_length(position, run.units)}, {rotation:.3g}°')
+        lines.append(f'median error {length_text(position, run.units)}, {angle_text(rotation)}')
     return '  \n'.join(lines)
 
 
 def _legend(scene: RunScene, units: str) -> str:
     stops = ', '.join(f'rgb{colour}' for colour in scene.colours.stops)
-    low, high = (_length(value, units) for value in (scene.colours.low, scene.colours.high))
+    low, high = (length_text(value, units) for value in (scene.colours.low, scene.colours.high))
     return (
         '<div style="padding: 0 1em; font-size: 0.85em">position error'
         f'<div style="height: 0.7em; background: linear-gradient(to right, {stops})"></div>'
@@ -181,13 +182,13 @@ def _details(outcome: Outcome, units: str) -> str:
     lines = [f'**{_escaped(outcome.name)}**', f'{outcome.status} {_escaped(outcome.reason)}']
     if outcome.error is not None and outcome.estimate is not None:
         position, rotation = outcome.error
-        lines.append(f'error {_length(position, units)}, {rotation:.3g}°')
+        lines.append(f'error {length_text(position, units)}, {angle_text(rotation)}')
     if outcome.nees is not None:
         lines.append(f'NEES {outcome.nees:.3g} (6 on average where the covariance is right)')
     if outcome.estimate is not None and np.isfinite(outcome.estimate.covariance).all():
         deviations = np.sqrt(np.diag(outcome.estimate.covariance))
         position, rotation = deviations[:3].max(), math.degrees(deviations[3:].max())
-        lines.append(f'standard deviation {_length(position, units)}, {rotation:.3g}°')
+        lines.append(f'standard deviation {length_text(position, units)}, {angle_text(rotation)}')
     if outcome.num_matches:
         lines.append(f'{outcome.num_inliers} inliers of {outcome.num_matches} matches')
     if outcome.failure:
@@ -204,12 +205,8 @@ def _badness(outcome: Outcome) -> float:
 
 def _label(outcome: Outcome, units: str) -> str:
     error = position_error(outcome)
-    text = '' if error is None else f' · {_length(error, units)}'
+    text = '' if error is None else f' · {length_text(error, units)}'
     return f'{outcome.name}{text if outcome.localized else " · " + outcome.status}'
-
-
-def _length(value: float, units: str) -> str:
-    return f'{value:.3g} {units}'
 
 
 def _escaped(text: str) -> str:

@@ -1,24 +1,25 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The files of an evaluation: metrics.json, errors.csv, poses.tum and those of the run."""
+"""The files of an evaluation: metrics.json, errors.csv, trajectories and those of the run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 import csv
 import json
 from pathlib import Path
 from typing import Any
 
 from relloc_ros.errors import DataError
+from relloc_ros.evaluation.exports import TRAJECTORY_FILES, write_trajectories
 from relloc_ros.evaluation.outcomes import RUN_FILES, Outcome, Run, write_run
 from relloc_ros.evaluation.queries import format_stamp
 from relloc_ros.evaluation.summary import summarize
 
 __all__ = ['prepare_output', 'write_results']
 
-METRICS, ERRORS, POSES = 'metrics.json', 'errors.csv', 'poses.tum'
-RESULTS = (METRICS, ERRORS, POSES, *RUN_FILES)
+METRICS, ERRORS = 'metrics.json', 'errors.csv'
+RESULTS = (METRICS, ERRORS, *TRAJECTORY_FILES, *RUN_FILES)
 
 COLUMNS = (
     'name',
@@ -56,24 +57,33 @@ def prepare_output(folder: Path, *, overwrite: bool = False) -> None:
         raise DataError(f'cannot write to {folder}: {error.strerror}') from error
 
 
-def write_results(run: Run, folder: Path) -> None:
+def write_results(run: Run, folder: Path, sanity: Sequence[str] = ()) -> dict[str, Any]:
     """Write all files; metrics.json comes last and stands for completeness.
+
+    Args:
+        run: what came out.
+        folder: exists already.
+        sanity: what the comparison with the baselines says, for metrics.json.
+
+    Returns:
+        The content of metrics.json.
 
     Raises:
         DataError: the folder cannot be written.
     """
     write_run(run, folder)
+    metrics = {**summarize(run), 'sanity': list(sanity)}
     try:
         with (folder / ERRORS).open('w', encoding='utf-8', newline='') as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             writer.writerows(map(_row, run.outcomes))
-        poses = ''.join(f'{line}\n' for line in _tum_lines(run))
-        (folder / POSES).write_text(poses, encoding='utf-8')
-        metrics = json.dumps(summarize(run), indent=2, ensure_ascii=False, allow_nan=False)
-        (folder / METRICS).write_text(f'{metrics}\n', encoding='utf-8')
+        write_trajectories(run, folder)
+        text = json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False)
+        (folder / METRICS).write_text(f'{text}\n', encoding='utf-8')
     except OSError as error:
         raise DataError(f'cannot write results to {folder}: {error.strerror}') from error
+    return metrics
 
 
 def _row(outcome: Outcome) -> tuple[Any, ...]:
@@ -95,14 +105,3 @@ def _row(outcome: Outcome) -> tuple[Any, ...]:
 
 def _number(value: float | None) -> str:
     return '' if value is None else f'{value:.6g}'
-
-
-def _tum_lines(run: Run) -> Iterator[str]:
-    """Stamp in seconds, position, quaternion x y z w of map_from_body, localized queries only."""
-    for outcome in run.outcomes:
-        if outcome.estimate is None:
-            continue
-        pose = outcome.estimate.map_from_body
-        # All digits: node and offline are compared by these files.
-        numbers = [*pose.translation.tolist(), *pose.quat_xyzw.tolist()]
-        yield ' '.join([format_stamp(outcome.stamp_ns), *(f'{value:.9f}' for value in numbers)])
