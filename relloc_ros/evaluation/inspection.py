@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The worst queries of a run, localized again to see what happened to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relloc_ros.evaluation.outcomes import Outcome, Run
+from relloc_ros.evaluation.queries import Query
+from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.pipeline import Relocalizer
+from relloc_ros.structures import Localization, PairMatches
+
+__all__ = ['Inspection', 'MapPicture', 'inspect_queries', 'worst_outcomes']
+
+ImageArray = NDArray[np.uint8]
+Progress = Callable[[int, int, str], None]
+
+NUM_WORST = 6
+NUM_MAP_IMAGES = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MapPicture:
+    """A map image, small.
+
+    Attributes:
+        image: BGR, uint8.
+        size: width and height of the map image itself, which matches refer to, pixels.
+    """
+
+    image: ImageArray
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspection:
+    """What is shown of a query.
+
+    Attributes:
+        outcome: what came out in the run.
+        image: grey or BGR, uint8; None if it cannot be decoded.
+        pairs: matches with map images, most inliers first.
+        map_pictures: by name, of images matched or retrieved; without those the map does not keep.
+    """
+
+    outcome: Outcome
+    image: ImageArray | None
+    pairs: tuple[PairMatches, ...] = ()
+    map_pictures: Mapping[str, MapPicture] | None = None
+
+
+def worst_outcomes(run: Run, count: int = NUM_WORST) -> list[Outcome]:
+    """Choose failures first, some of each kind, then the largest errors.
+
+    Kinds are images of other places that got a pose, poses that are wrong, and no pose at all.
+    Of the last, some of all parts of the run are taken: neighbours fail for one and the same
+    reason.
+    """
+    queries = [o for o in run.outcomes if not o.negative]
+    accepted = [o for o in run.negatives if o.localized]
+    wrong = sorted((o for o in queries if o.localized and o.failure), key=_error, reverse=True)
+    lost = [o for o in queries if not o.localized]
+    failures = _spread(accepted, count), wrong, _spread(lost, count)
+    mixed = [o for kinds in zip_longest(*failures) for o in kinds if o is not None]
+    rest = [o for o in queries if o.localized and not o.failure and o.error is not None]
+    return [*mixed, *sorted(rest, key=_error, reverse=True)][:count]
+
+
+def inspect_queries(
+    queries: Iterable[Query],
+    relocalizer: Relocalizer,
+    outcomes: Sequence[Outcome],
+    *,
+    progress: Progress | None = None,
+) -> list[Inspection]:
+    """Localize queries again, which gives the same answers as before, and keep the images.
+
+    Args:
+        queries: those of the run, and its negatives; only the chosen are decoded.
+        relocalizer: of the run.
+        outcomes: the chosen.
+        progress: called with (queries done, all chosen, detail).
+
+    Returns:
+        In the order of `outcomes`; without those that are not among `queries`.
+    """
+    wanted = {_key(outcome.name, outcome.stamp_ns): outcome for outcome in outcomes}
+    found = {}
+    for query in queries:
+        key = _key(query.name, query.stamp_ns)
+        outcome = wanted.pop(key, None)
+        if outcome is None:
+            continue
+        found[key] = _inspect(query, outcome, relocalizer)
+        if progress is not None:
+            progress(len(found), len(outcomes), query.name)
+        if not wanted:
+            break
+    keys = [_key(outcome.name, outcome.stamp_ns) for outcome in outcomes]
+    return [found[key] for key in dict.fromkeys(keys) if key in found]
+
+
+def _inspect(query: Query, outcome: Outcome, relocalizer: Relocalizer) -> Inspection:
+    localization = query.localize(relocalizer).localization
+    pairs = sorted(
+        (pair for pair in localization.pairs if len(pair.inliers)),
+        key=lambda pair: (-int(pair.inliers.sum()), -len(pair.inliers)),
+    )
+    pictures = _map_pictures(localization, pairs, relocalizer.reference_map)
+    return Inspection(outcome, query.pixels(), tuple(pairs), pictures)
+
+
+def _map_pictures(
+    localization: Localization, pairs: Sequence[PairMatches], reference_map: ReferenceMap
+) -> dict[str, MapPicture]:
+    names = chain((pair.image_name for pair in pairs), localization.retrieved)
+    index = {name: i for i, name in enumerate(reference_map.image_names)}
+    pictures = {}
+    for name in list(dict.fromkeys(names))[:NUM_MAP_IMAGES]:
+        image = reference_map.thumbnail(index[name]) if name in index else None
+        if image is not None:
+            camera = reference_map.camera(index[name])
+            pictures[name] = MapPicture(image, (camera.width, camera.height))
+    return pictures
+
+
+def _spread(outcomes: Sequence[Outcome], count: int) -> list[Outcome]:
+    """At most `count`, evenly spaced."""
+    if len(outcomes) <= count:
+        return list(outcomes)
+    places = np.linspace(0, len(outcomes) - 1, count).round().astype(int)
+    return [outcomes[place] for place in places]
+
+
+def _error(outcome: Outcome) -> float:
+    """Position error, the larger the worse; wrong in an unknown way is worst."""
+    return math.inf if outcome.error is None else outcome.error[0]
+
+
+def _key(name: str, stamp_ns: int) -> tuple[str, int]:
+    return name, stamp_ns
