@@ -76,7 +76,7 @@ def test_gates_end_with_3_after_the_results_are_written(evaluate, tmp_path):
 def test_gates_that_are_passed(evaluate):
     code, _, err = evaluate('--fail-if', 'recall[0.05m_5deg]<0.9')
     assert code == 0
-    assert 'error' not in err
+    assert 'error:' not in err
 
 
 def test_a_gate_that_is_wrong_stops_before_the_work(evaluate, tmp_path):
