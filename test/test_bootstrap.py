@@ -19,6 +19,7 @@ from relloc_ros.evaluation.bootstrap import (
     hits_by_threshold,
     percentile_interval,
 )
+from relloc_ros.evaluation.proportions import binomial_interval
 
 
 def autoregressive(rng, count, correlation):
@@ -37,7 +38,9 @@ def coverage(correlation, block_length, *, count=400, runs=120):
         length = block_length or correlation_block_length(rankdata(series))
         bootstrap = BlockBootstrap(count, length, seed=seed, num_resamples=300)
         median = bootstrap.median_interval(np.exp(series))
-        recall = bootstrap.share_interval(series < norm.ppf(hit_share))
+        # 5 cm is where nine of ten errors are smaller.
+        errors = np.column_stack([0.05 * np.exp(series - norm.ppf(hit_share)), np.zeros(count)])
+        recall = bootstrap.recall_intervals(errors)['0.05m_5deg']
         inside += [median[0] <= 1.0 <= median[1], recall[0] <= hit_share <= recall[1]]
     return inside / runs
 
@@ -97,7 +100,7 @@ def test_any_number_of_queries_has_a_block_length(count):
 def test_no_interval_of_one_or_two(count):
     bootstrap = BlockBootstrap(count, 1)
     assert bootstrap.median_interval(np.ones(count)) is None
-    assert bootstrap.share_interval(np.ones(count, dtype=bool)) is None
+    assert set(bootstrap.recall_intervals(np.ones((count, 2))).values()) == {None}
 
 
 def test_resamples_are_circular_blocks_of_the_same_size():
@@ -137,10 +140,35 @@ def test_intervals_reach_infinity_where_half_may_fail():
 
 
 def test_recall_of_hits_alone_is_not_certain():
-    low, high = BlockBootstrap(20, 1).share_interval(np.ones(20, dtype=bool))
-    assert (low, high) == (pytest.approx(0.025 ** (1 / 20)), 1.0)
-    low, _ = BlockBootstrap(20, 10).share_interval(np.ones(20, dtype=bool))
-    assert low == pytest.approx(0.025 ** (1 / 2))
+    intervals = BlockBootstrap(20, 1).recall_intervals(np.zeros((20, 2)))
+    assert intervals['0.05m_5deg'] == (pytest.approx(0.025 ** (1 / 20)), 1.0)
+    intervals = BlockBootstrap(20, 10).recall_intervals(np.zeros((20, 2)))
+    assert intervals['0.05m_5deg'] == (pytest.approx(0.025 ** (1 / 2)), 1.0)
+    intervals = BlockBootstrap(20, 1).recall_intervals(np.full((20, 2), math.inf))
+    assert intervals['5m_10deg'] == (0.0, pytest.approx(1 - 0.025 ** (1 / 20)))
+
+
+def test_wider_thresholds_are_no_less_certain():
+    rng = np.random.default_rng(10)
+    for _ in range(20):
+        series = autoregressive(rng, 300, 0.9)
+        errors = np.column_stack([0.02 * np.exp(series), np.full(300, 0.5)])
+        bootstrap = BlockBootstrap(300, choose_block_length(errors), num_resamples=300)
+        intervals = bootstrap.recall_intervals(errors)
+        lows = [low for low, _ in intervals.values()]
+        assert lows == sorted(lows)
+        for name, hits in hits_by_threshold(errors).items():
+            low, high = intervals[name]
+            assert low <= hits.mean() <= high
+
+
+def test_independent_recalls_have_the_exact_interval():
+    rng = np.random.default_rng(11)
+    errors = np.column_stack([np.where(rng.uniform(size=400) < 0.2, 1.0, 0.0), np.zeros(400)])
+    share = float((errors[:, 0] == 0).mean())
+    expected = binomial_interval(share * 400, 400)
+    found = BlockBootstrap(400, 1).recall_intervals(errors)['0.05m_5deg']
+    assert found == pytest.approx(expected, abs=0.01)
 
 
 def test_the_seed_decides():
@@ -168,6 +196,5 @@ def test_five_thousand_queries_are_quick():
     bootstrap = BlockBootstrap(5000, choose_block_length(errors))
     bootstrap.median_interval(errors[:, 0])
     bootstrap.median_interval(errors[:, 1])
-    for hits in hits_by_threshold(errors).values():
-        bootstrap.share_interval(hits)
+    bootstrap.recall_intervals(errors)
     assert time.process_time() - start < 2.0

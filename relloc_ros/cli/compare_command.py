@@ -172,9 +172,9 @@ def _cells(errors: Array, bootstrap: BlockBootstrap, units: str) -> Iterator[str
     position, rotation = (float(value) for value in np.median(errors, axis=0))
     yield cell(short_length(position, units), bootstrap.median_interval(errors[:, 0]), length)
     yield cell(short_angle(rotation), bootstrap.median_interval(errors[:, 1]), angle_text)
-    for hits in hits_by_threshold(errors).values():
-        share = float(hits.mean())
-        yield cell(short_share(share), bootstrap.share_interval(hits), share_text)
+    intervals = bootstrap.recall_intervals(errors)
+    for name, hits in hits_by_threshold(errors).items():
+        yield cell(short_share(float(hits.mean())), intervals[name], share_text)
 
 
 def _print_verdicts(differences: Sequence[Difference], units: str) -> None:

@@ -95,22 +95,39 @@ class BlockBootstrap:
         """Interval of the median, by percentiles; None of fewer than three values."""
         return None if self.count < MIN_COUNT else percentile_interval(self.medians(values))
 
-    def share_interval(self, hits: NDArray[np.bool_]) -> Interval | None:
-        """Interval of a share, such as a recall; None of fewer than three values.
+    def recall_intervals(self, errors: Array) -> dict[str, Interval | None]:
+        """Intervals of all recalls of errors (count, 2); None of fewer than three queries.
 
         Resamples of hits alone are all the same, and say nothing about how rare misses are. So
         the resamples give the number of independent queries that would spread as much, and the
         exact binomial interval is taken of as many (Korn and Graubard, "Confidence intervals for
-        proportions with small expected number of positive counts", 1998).
+        proportions with small expected number of positive counts", 1998). Where all hit or all
+        miss, that number is taken from the other thresholds. A wider threshold has no lower bound
+        below that of a narrower.
         """
+        hits = hits_by_threshold(errors)
         if self.count < MIN_COUNT:
-            return None
+            return dict.fromkeys(hits)
+        independent = {name: self._independent(each) for name, each in hits.items()}
+        known = [number for number in independent.values() if number is not None]
+        fallback = min(known, default=self.count / self.block_length)
+        lows: dict[str, float] = {}
+        intervals: dict[str, Interval | None] = {}
+        for name, each in hits.items():
+            number = independent[name] or fallback
+            low, high = binomial_interval(float(each.mean()) * number, number) or (0.0, 1.0)
+            inside = [lows[other] for other in lows if _is_narrower(other, name)]
+            lows[name] = max([low, *inside])
+            intervals[name] = (lows[name], high)
+        return intervals
+
+    def _independent(self, hits: NDArray[np.bool_]) -> float | None:
+        """Count the independent queries that spread as much; None where all hit or all miss."""
         share = float(np.mean(hits))
-        independent = self.count / self.block_length
-        variance = float(np.var(self.shares(hits))) if 0.0 < share < 1.0 else 0.0
-        if variance > 0.0:
-            independent = min(share * (1.0 - share) / variance, self.count)
-        return binomial_interval(share * independent, independent)
+        variance = float(np.var(self.shares(hits)))
+        if variance == 0.0:
+            return None
+        return min(share * (1.0 - share) / variance, self.count)
 
     def _rows(self) -> Iterator[NDArray[np.int32]]:
         """Give the indices of the resampled queries, some (rows, count) at a time."""
@@ -145,6 +162,11 @@ def hits_by_threshold(errors: Array) -> dict[str, NDArray[np.bool_]]:
         name: np.asarray((errors <= limits).all(axis=1), dtype=bool)
         for name, limits in RECALL_THRESHOLDS.items()
     }
+
+
+def _is_narrower(name: str, other: str) -> bool:
+    narrow, wide = RECALL_THRESHOLDS[name], RECALL_THRESHOLDS[other]
+    return narrow[0] <= wide[0] and narrow[1] <= wide[1]
 
 
 def choose_block_length(errors: Array) -> int:

@@ -15,7 +15,6 @@ from relloc_ros.evaluation.bootstrap import (
     BlockBootstrap,
     Interval,
     choose_block_length,
-    hits_by_threshold,
 )
 from relloc_ros.evaluation.failures import FAILURE_STAGES
 from relloc_ros.evaluation.metrics import (
@@ -82,8 +81,8 @@ def _intervals(errors: Sequence[PoseError]) -> dict[str, Any]:
     recall: dict[str, list[float | None] | None] = dict.fromkeys(RECALL_THRESHOLDS)
     if bootstrap is not None:
         position, rotation = (_finite(bootstrap.median_interval(column)) for column in values.T)
-        for name, hits in hits_by_threshold(values).items():
-            recall[name] = _finite(bootstrap.share_interval(hits))
+        for name, interval in bootstrap.recall_intervals(values).items():
+            recall[name] = _finite(interval)
     return {
         'confidence': CONFIDENCE,
         'block_length': None if bootstrap is None else bootstrap.block_length,
