@@ -24,7 +24,7 @@ CHI2_95_OF_3 = 7.814727903251179
 EDGES = ((0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (2, 3), (3, 4), (4, 1), (1, 5), (5, 2))
 """Corners of a frustum: apex, four of the image, and a tip above the upper two."""
 
-CAMERA_SHARE = 0.06
+CAMERA_SHARE = 0.045
 
 UNKNOWN_COLOUR = (128, 128, 128)
 SCALE_COLOURS = ((38, 130, 142), (53, 183, 121), (253, 190, 40), (220, 50, 32))

@@ -115,7 +115,7 @@ class RunScene:
         self._scene.configure_default_lights(cast_shadow=False)
         if self._map is not None:
             # Each frame of a video would make a solid tube.
-            some = [map_poses[i] for i in thin_out(_centres(map_poses), 0.5 * self._size)]
+            some = [map_poses[i] for i in thin_out(_centres(map_poses), self._size)]
             self._add_cameras('map cameras', some, MAP_COLOUR)
             self._add_points(self._map)
         found = [o.truth for o in self._localized if o.truth is not None]
