@@ -48,11 +48,6 @@ MIN_PATCH_ENERGY = 1.0
 TRAINING_PATCHES = 50_000
 """Patches the vocabulary is learned from, the same number from each image."""
 KMEANS_ITERATIONS = 20
-WHITENING_SHRINKAGE = 1.0
-"""Added to each variance before whitening, in units of the largest variance.
-
-Without it a ranking of 20 images of a video map is noise beyond the first five.
-"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +91,7 @@ class DenseVlad:
         centres = _train_vocabulary(images, config)
         patches = (extract_dense_rootsift(image) for image in images)
         vlads = np.array([_vlad(each, centres) for each in patches if len(each) > 0])
-        mean, projection = train_whitening(vlads, config.descriptor_dimension, WHITENING_SHRINKAGE)
+        mean, projection = train_whitening(vlads, config.descriptor_dimension)
         return cls(centres, mean, projection)
 
     def prepare(self) -> None:

@@ -44,8 +44,6 @@ LONG_SIDE_PX = 320
 SIZE_MULTIPLE = 32
 """The network's output has one cell for this many pixels."""
 GEM_POWER = 3.0
-WHITENING_SHRINKAGE = 0.1
-"""Added to each variance before whitening, in units of the largest variance."""
 MIN_DEVIATION = 0.5
 """Grey levels; an image that varies less shows nothing."""
 
@@ -98,9 +96,7 @@ class EfficientNetGem:
         seen = [vector for vector in pooled if vector is not None]
         if not seen:
             raise DataError('no image has texture: a whitening cannot be learned')
-        mean, projection = train_whitening(
-            np.array(seen), config.descriptor_dimension, WHITENING_SHRINKAGE
-        )
+        mean, projection = train_whitening(np.array(seen), config.descriptor_dimension)
         descriptor = cls(mean, projection, network.weights, config.weights_folder)
         descriptor._network = network
         return descriptor

@@ -18,11 +18,14 @@ FloatArray = NDArray[np.float32]
 
 MIN_DEVIATION = 1e-4
 """Directions in which the training images vary less are rounding errors."""
+SHRINKAGE = 1.0
+"""Added to each variance before whitening, in units of the largest variance.
+
+Without it a ranking of 20 images of a video map is noise beyond the first five.
+"""
 
 
-def train_whitening(
-    vectors: FloatArray, dimension: int, shrinkage: float
-) -> tuple[FloatArray, FloatArray]:
+def train_whitening(vectors: FloatArray, dimension: int) -> tuple[FloatArray, FloatArray]:
     """Learn to centre, rotate and scale vectors.
 
     N images span at most N - 1 directions around their mean, and the last of those carry hardly
@@ -31,7 +34,6 @@ def train_whitening(
     Args:
         vectors: (N, L) float32, of the training images.
         dimension: largest number of directions kept.
-        shrinkage: added to each variance, in units of the largest.
 
     Returns:
         Mean (L,) and projection (D, L).
@@ -43,7 +45,7 @@ def train_whitening(
     _, singular, directions = np.linalg.svd(vectors - mean, full_matrices=False)
     kept = int(np.count_nonzero(singular[:dimension] > MIN_DEVIATION))
     variances = singular[:kept] ** 2
-    scale = 1.0 / np.sqrt(variances + shrinkage * variances[0])
+    scale = 1.0 / np.sqrt(variances + SHRINKAGE * variances[0])
     return mean, directions[:kept] * scale[:, np.newaxis]
 
 
