@@ -15,8 +15,8 @@ from relloc_ros.gating import gate
 from relloc_ros.geometry import RigidTransform, exp_so3, pose_error
 from relloc_ros.localizers import LOCALIZERS, create_localizer
 from relloc_ros.localizers._template import TemplateLocalizer
-from relloc_ros.localizers.reference_matching import select_diverse
 from relloc_ros.map.builder import build_map
+from relloc_ros.map.diversity import select_diverse
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import read_image, read_source
 from relloc_ros.pipeline import Relocalizer
