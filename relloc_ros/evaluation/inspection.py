@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import chain, repeat, zip_longest
 import math
 
 import numpy as np
@@ -25,6 +25,8 @@ Progress = Callable[[int, int, str], None]
 
 NUM_WORST = 6
 NUM_MAP_IMAGES = 4
+NEIGHBOURHOODS = 4
+"""For each query chosen, the run has this many."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +63,8 @@ def worst_outcomes(run: Run, count: int = NUM_WORST) -> list[Outcome]:
     """Choose failures first, some of each kind, then the largest errors.
 
     Kinds are images of other places that got a pose, poses that are wrong, and no pose at all.
-    Of the last, some of all parts of the run are taken: neighbours fail for one and the same
-    reason.
+    Neighbours in the run, which fail for one and the same reason, are passed over while there
+    are others.
     """
     queries = [o for o in run.outcomes if not o.negative]
     accepted = [o for o in run.negatives if o.localized]
@@ -71,7 +73,9 @@ def worst_outcomes(run: Run, count: int = NUM_WORST) -> list[Outcome]:
     failures = _spread(accepted, count), wrong, _spread(lost, count)
     mixed = [o for kinds in zip_longest(*failures) for o in kinds if o is not None]
     rest = [o for o in queries if o.localized and not o.failure and o.error is not None]
-    return [*mixed, *sorted(rest, key=_error, reverse=True)][:count]
+    ranked = [*mixed, *sorted(rest, key=_error, reverse=True)]
+    apart = _apart(ranked, run, count)
+    return [*apart, *(o for o in ranked if o not in apart)][:count]
 
 
 def inspect_queries(
@@ -79,23 +83,26 @@ def inspect_queries(
     relocalizer: Relocalizer,
     outcomes: Sequence[Outcome],
     *,
+    negatives: Iterable[Query] = (),
     progress: Progress | None = None,
 ) -> list[Inspection]:
     """Localize queries again, which gives the same answers as before, and keep the images.
 
     Args:
-        queries: those of the run, and its negatives; only the chosen are decoded.
+        queries: of the run; only the chosen are decoded.
         relocalizer: of the run.
         outcomes: the chosen.
+        negatives: of the run.
         progress: called with (queries done, all chosen, detail).
 
     Returns:
-        In the order of `outcomes`; without those that are not among `queries`.
+        In the order of `outcomes`; without those that are not among the queries.
     """
-    wanted = {_key(outcome.name, outcome.stamp_ns): outcome for outcome in outcomes}
+    wanted = {(each.negative, each.name, each.stamp_ns): each for each in outcomes}
+    keys = list(wanted)
     found = {}
-    for query in queries:
-        key = _key(query.name, query.stamp_ns)
+    for negative, query in chain(zip(repeat(False), queries), zip(repeat(True), negatives)):
+        key = negative, query.name, query.stamp_ns
         outcome = wanted.pop(key, None)
         if outcome is None:
             continue
@@ -104,8 +111,7 @@ def inspect_queries(
             progress(len(found), len(outcomes), query.name)
         if not wanted:
             break
-    keys = [_key(outcome.name, outcome.stamp_ns) for outcome in outcomes]
-    return [found[key] for key in dict.fromkeys(keys) if key in found]
+    return [found[key] for key in keys if key in found]
 
 
 def _inspect(query: Query, outcome: Outcome, relocalizer: Relocalizer) -> Inspection:
@@ -124,12 +130,26 @@ def _map_pictures(
     names = chain((pair.image_name for pair in pairs), localization.retrieved)
     index = {name: i for i, name in enumerate(reference_map.image_names)}
     pictures = {}
+    thumbnail = getattr(reference_map, 'thumbnail', None)
     for name in list(dict.fromkeys(names))[:NUM_MAP_IMAGES]:
-        image = reference_map.thumbnail(index[name]) if name in index else None
+        image = thumbnail(index[name]) if name in index and thumbnail else None
         if image is not None:
             camera = reference_map.camera(index[name])
             pictures[name] = MapPicture(image, (camera.width, camera.height))
     return pictures
+
+
+def _apart(ranked: Sequence[Outcome], run: Run, count: int) -> list[Outcome]:
+    """Those of which no neighbour comes before them."""
+    places = {id(outcome): place for place, outcome in enumerate(run.outcomes)}
+    gap = len(places) // (NEIGHBOURHOODS * count)
+    chosen: list[Outcome] = []
+    for outcome in ranked:
+        if all(abs(places[id(outcome)] - places[id(other)]) > gap for other in chosen):
+            chosen.append(outcome)
+        if len(chosen) == count:
+            break
+    return chosen
 
 
 def _spread(outcomes: Sequence[Outcome], count: int) -> list[Outcome]:
@@ -143,7 +163,3 @@ def _spread(outcomes: Sequence[Outcome], count: int) -> list[Outcome]:
 def _error(outcome: Outcome) -> float:
     """Position error, the larger the worse; wrong in an unknown way is worst."""
     return math.inf if outcome.error is None else outcome.error[0]
-
-
-def _key(name: str, stamp_ns: int) -> tuple[str, int]:
-    return name, stamp_ns

@@ -14,12 +14,13 @@ from relloc_ros.errors import DataError
 from relloc_ros.evaluation.exports import TRAJECTORY_FILES, write_trajectories
 from relloc_ros.evaluation.outcomes import RUN_FILES, Outcome, Run, write_run
 from relloc_ros.evaluation.queries import format_stamp
+from relloc_ros.evaluation.report import REPORT, remove_report
 from relloc_ros.evaluation.summary import summarize
 
 __all__ = ['prepare_output', 'write_results']
 
 METRICS, ERRORS = 'metrics.json', 'errors.csv'
-RESULTS = (METRICS, ERRORS, *TRAJECTORY_FILES, *RUN_FILES)
+RESULTS = (METRICS, ERRORS, *TRAJECTORY_FILES, *RUN_FILES, REPORT)
 
 COLUMNS = (
     'name',
@@ -53,6 +54,7 @@ def prepare_output(folder: Path, *, overwrite: bool = False) -> None:
         # Results of another run beside new ones would be taken for theirs.
         for name in results:
             (folder / name).unlink()
+        remove_report(folder)
     except OSError as error:
         raise DataError(f'cannot write to {folder}: {error.strerror}') from error
 

@@ -21,7 +21,7 @@ from relloc_ros.evaluation.report.scales import (
     scale_log_axis,
     shorten,
 )
-from relloc_ros.evaluation.report.theme import SERIES, Plot, new_figure, tidy
+from relloc_ros.evaluation.report.theme import SERIES, Plot, legend_above, new_figure, tidy
 from relloc_ros.evaluation.wording import angle_text, length_text, share_text
 from relloc_ros.geometry import Array
 
@@ -84,7 +84,8 @@ def _curves(
     axes.set_ylabel('queries within it')
     tidy(axes)
     if len(errors) > 1:
-        _legend(axes, list(errors))
+        lines = axes.get_lines()[:0:-1]
+        legend_above(axes, dict(zip(map(shorten, errors), lines, strict=True)))
     text = '. '.join(_said(label, values, write) for label, values in errors.items())
     return Plot(
         f'{quantity}_error_curve',
@@ -107,18 +108,8 @@ def _curve(axes: Axes, values: Array, limits: tuple[float, float], number: int) 
         color=SERIES[number % len(SERIES)],
         linestyle=DASHES[number % len(DASHES)],
         linewidth=2.4 if number == 0 else 1.7,
-        # A curve along the upper edge is not cut in half.
-        clip_on=True,
         zorder=3,
     )
-
-
-def _legend(axes: Axes, labels: list[str]) -> None:
-    lines = axes.get_lines()[:0:-1]
-    legend = axes.legend(lines, [str(number) for number in range(len(labels))], loc='best')
-    # Given later: those that begin with an underscore would be left out.
-    for entry, label in zip(legend.get_texts(), labels, strict=True):
-        entry.set_text(shorten(label))
 
 
 def _said(label: str, values: Array, write: Write) -> str:

@@ -17,7 +17,7 @@ from relloc_ros.evaluation.match_drawing import draw_matches
 from relloc_ros.geometry import Array
 from relloc_ros.structures import PairMatches
 
-__all__ = ['Thumbnail', 'match_picture', 'match_png', 'thumbnails']
+__all__ = ['Thumbnail', 'match_picture', 'match_png', 'shown_map_image', 'thumbnails']
 
 ImageArray = NDArray[np.uint8]
 
@@ -107,6 +107,15 @@ def match_png(inspection: Inspection) -> bytes | None:
     return cv2.imencode('.png', drawn)[1].tobytes()
 
 
+def shown_map_image(inspection: Inspection) -> str:
+    """Name the map image that `match_picture` shows; '' if there is none."""
+    pair, picture = _strongest(inspection)
+    if pair is not None:
+        return f'{pair.image_name}: {_counted(pair)}'
+    names = [name for name, each in (inspection.map_pictures or {}).items() if each is picture]
+    return f'{names[0]}: {_counted(None)}' if names else ''
+
+
 def thumbnails(inspection: Inspection) -> list[Thumbnail]:
     """Give the map images that `match_picture` does not show."""
     pairs = {pair.image_name: pair for pair in inspection.pairs}
@@ -168,7 +177,7 @@ def _said(inspection: Inspection, pair: PairMatches | None, picture: MapPicture 
 def _counted(pair: PairMatches | None) -> str:
     if pair is None:
         return 'retrieved, not matched'
-    return f'{int(pair.inliers.sum())} of {len(pair.inliers)} matches agree'
+    return f'{int(pair.inliers.sum())} inliers of {len(pair.inliers)} matches'
 
 
 def _jpeg(image: ImageArray) -> str:

@@ -29,7 +29,7 @@ __all__ = [
 
 Write = Callable[[float], str]
 
-MAX_TICKS = 7
+MAX_TICKS = 6
 MAX_LABEL = 36
 
 
@@ -80,9 +80,9 @@ def log_limits(values: Array, *, margin: float = 1.3, cut: float = 0.0) -> tuple
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Choose at most seven round values in between, of the finest series that has no more."""
+    """Choose at most six round values in between, of the finest series that has no more."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for digits in ((1, 2, 5), (1, 3), (1,)):
+    for digits in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
         ticks = [digit * 10.0**decade for decade in decades for digit in digits]
         ticks = [tick for tick in ticks if low <= tick <= high]
         if len(ticks) <= MAX_TICKS:

@@ -104,7 +104,7 @@ def number_sections(metrics: Mapping[str, Any]) -> list[Section]:
     """Give all numbers; sections without any are left out."""
     parts = (
         ('Errors', _errors),
-        ('Covariance', _covariance),
+        ('Covariance, where there is a pose', _covariance),
         ('Sequence', _sequence),
         ('Other places', _negatives),
         ('Time per query', _latency),
@@ -163,10 +163,10 @@ def _covariance(metrics: Mapping[str, Any]) -> Iterator[NumberRow]:
         if share is not None:
             interval = _interval(figures['coverage_intervals'][level], share_text)
             label = f'errors in the {level.replace("%", " %")} region'
-            yield NumberRow(label, '', interval, share_text(share))
+            yield NumberRow(label, share_text(share), interval)
     if figures['median_nees'] is not None:
         label = f'median NEES ({TRUE_MEDIAN_NEES} if true)'
-        yield NumberRow(label, '', '', f'{figures["median_nees"]:.3g}')
+        yield NumberRow(label, f'{figures["median_nees"]:.3g}')
 
 
 def _sequence(metrics: Mapping[str, Any]) -> Iterator[NumberRow]:
@@ -180,13 +180,13 @@ def _sequence(metrics: Mapping[str, Any]) -> Iterator[NumberRow]:
     length = _length(metrics['units'])
     yield NumberRow('length of the path', length(trajectory['path_length_m']))
     for label, figures, key, write in (
-        ('ATE, RMSE', trajectory['ate']['none'], 'rmse_m', length),
-        ('ATE, RMSE, aligned', trajectory['ate']['se3'], 'rmse_m', length),
+        ('ATE of the poses, RMSE', trajectory['ate']['none'], 'rmse_m', length),
+        ('ATE of the poses, aligned, RMSE', trajectory['ate']['se3'], 'rmse_m', length),
         ('RPE over 1 s, position, RMSE', trajectory['rpe_time'], 'position_rmse_m', length),
         ('RPE over 1 s, rotation, RMSE', trajectory['rpe_time'], 'rotation_rmse_deg', angle_text),
     ):
         if figures is not None:
-            yield NumberRow(label, '', '', write(figures[key]))
+            yield NumberRow(label, write(figures[key]))
 
 
 def _negatives(metrics: Mapping[str, Any]) -> Iterator[NumberRow]:
@@ -208,8 +208,8 @@ def _latency(metrics: Mapping[str, Any]) -> Iterator[NumberRow]:
 
 def _error_quantities(units: str) -> tuple[tuple[str, str, Write], ...]:
     return (
-        ('median position error', 'median_position_error_m', _length(units)),
-        ('median rotation error', 'median_rotation_error_deg', angle_text),
+        ('median position', 'median_position_error_m', _length(units)),
+        ('median rotation', 'median_rotation_error_deg', angle_text),
     )
 
 

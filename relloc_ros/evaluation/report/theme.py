@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from relloc_ros.errors import MissingDependencyError
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -26,6 +27,7 @@ __all__ = [
     'SERIES',
     'Plot',
     'drawing',
+    'legend_above',
     'new_figure',
     'png',
     'require_report_packages',
@@ -52,6 +54,9 @@ PNG_DOTS_PER_INCH = 160
 MAX_VECTOR_MARKS = 1500
 """Marks beyond this count become pixels: a page with so many shapes is slow."""
 
+SHORT_LABEL, LINE_LENGTH = 16, 58
+"""Letters of a label that fits thrice above a panel, and of all that fit."""
+
 LOCK = Lock()
 
 
@@ -65,7 +70,6 @@ class Plot:
         text: what it shows, with figures, for those who do not see it.
         caption: how to read it.
         figure: drawn while `drawing`.
-        wide: whether it needs the whole width of a page.
     """
 
     name: str
@@ -73,7 +77,6 @@ class Plot:
     text: str
     caption: str
     figure: Figure
-    wide: bool = False
 
 
 def require_report_packages() -> None:
@@ -141,20 +144,39 @@ def _style() -> dict[str, Any]:
 
 
 def new_figure(
-    rows: int = 1, *, width: float = PANEL_INCHES[0], height: float = PANEL_INCHES[1], **grid: Any
+    rows: int = 1, *, height: float = PANEL_INCHES[1], **grid: Any
 ) -> tuple[Figure, list[Axes]]:
-    """Make a figure with axes below each other."""
+    """Make a figure, as wide as all, with axes below each other; its height is in inches."""
     from matplotlib.figure import Figure  # noqa: PLC0415  optional
 
-    figure = Figure(figsize=(width, height), layout='constrained')
+    figure = Figure(figsize=(PANEL_INCHES[0], height), layout='constrained')
     axes = figure.subplots(rows, 1, squeeze=False, **grid)[:, 0]
     return figure, list(axes)
 
 
-def tidy(axes: Axes, *, ticks: bool = False) -> None:
+def tidy(axes: Axes) -> None:
     """Leave out tick marks, which the grid stands for."""
-    if not ticks:
-        axes.tick_params(length=0.0, which='both')
+    axes.tick_params(length=0.0, which='both', pad=6.0)
+
+
+def legend_above(axes: Axes, entries: Mapping[str, Artist | tuple[Artist, ...]]) -> None:
+    """Name what is drawn, above the axes: nothing is hidden by it."""
+    one_row = sum(len(label) + 7 for label in entries) < LINE_LENGTH
+    columns = len(entries) if one_row else 3 if max(map(len, entries)) < SHORT_LABEL else 1
+    legend = axes.legend(
+        list(entries.values()),
+        [str(number) for number in range(len(entries))],
+        loc='lower left',
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=columns,
+        borderaxespad=0.2,
+        columnspacing=1.2,
+        handletextpad=0.5,
+        labelspacing=0.3,
+    )
+    # Given later: those that begin with an underscore would be left out.
+    for text, label in zip(legend.get_texts(), entries, strict=True):
+        text.set_text(label)
 
 
 def png(figure: Figure) -> bytes:

@@ -44,7 +44,7 @@ def errors_over_time(run: Run) -> Plot | None:
         return None
     places, label = _places(scored, sequence=run.sequence)
     errors = np.array([o.error for o in scored], dtype=np.float64)
-    figure, axes = new_figure(2, width=7.0, height=4.6, sharex=True)
+    figure, axes = new_figure(2, height=4.4, sharex=True)
     unit = '' if run.units == 'm' else f'\n[{shorten(run.units, 12)}]'
     _draw(axes[0], places, errors[:, 0], length_tick(run.units))
     _draw(axes[1], places, errors[:, 1], angle_tick)
@@ -63,7 +63,6 @@ def errors_over_time(run: Run) -> Plot | None:
         'A dot is a query'
         + ('; crosses at the upper edge are queries without a pose.' if failed else '.'),
         figure,
-        wide=True,
     )
 
 

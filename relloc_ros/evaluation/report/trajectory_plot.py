@@ -23,6 +23,7 @@ from relloc_ros.evaluation.report.theme import (
     MUTED,
     SERIES,
     Plot,
+    legend_above,
     new_figure,
     tidy,
 )
@@ -39,7 +40,7 @@ __all__ = ['TopView', 'trajectory_plot']
 MARGIN = 0.08
 """Of the longer side, around map and truth. Estimates farther off are counted, not shown."""
 MAP_COLOUR = '#8f98a3'
-HEIGHT_LIMITS = (2.6, 6.4)
+HEIGHT_LIMITS = (2.4, 5.4)
 """Inches."""
 
 
@@ -90,11 +91,11 @@ def trajectory_plot(run: Run, map_centres: Array | None) -> Plot | None:
         return None
     view = TopView.of(known, _up(run))
     limits = _limits(view.flatten(known))
-    figure, (axes,) = new_figure(width=7.0, height=_height(limits))
+    figure, (axes,) = new_figure(height=_height(limits))
     _draw_frame(axes, limits, run.units)
     handles: dict[str, Artist] = {}
     if map_centres is not None:
-        handles['map'] = _marks(axes, view.flatten(map_centres), MAP_COLOUR, 7.0, '.', 1)
+        handles['map'] = _marks(axes, view.flatten(map_centres), MAP_COLOUR, 14.0, '.', 1)
     if len(truths):
         handles['truth'] = _truth(axes, view, run)
     if lost:
@@ -102,7 +103,7 @@ def trajectory_plot(run: Run, map_centres: Array | None) -> Plot | None:
         handles['no pose'] = _marks(axes, positions, LOST, 42.0, 'x', 5)
     colours = _estimates(axes, view, found)
     handles['estimate'] = colours
-    _legend(axes, handles)
+    legend_above(axes, handles)
     _colour_bar(axes, colours, found, run.units)
     outside = int(len(estimates) - _inside(view.flatten(estimates), limits).sum())
     return Plot(
@@ -112,7 +113,6 @@ def trajectory_plot(run: Run, map_centres: Array | None) -> Plot | None:
         'The plane in which the cameras move most, in the units of the map. Lines lead from '
         f'estimates to true positions.{_outside_said(outside)}',
         figure,
-        wide=True,
     )
 
 
@@ -132,7 +132,7 @@ def _truth(axes: Axes, view: TopView, run: Run) -> Artist:
     if run.sequence and len(positions) > 1:
         (line,) = axes.plot(*positions.T, color=INK, linewidth=1.2, zorder=2)
         return line
-    return _marks(axes, positions, INK, 16.0, 'o', 2, hollow=True)
+    return _marks(axes, positions, INK, 16.0, '.', 2)
 
 
 def _estimates(axes: Axes, view: TopView, found: list[Outcome]) -> PathCollection:
@@ -168,33 +168,17 @@ def _marks(
     size: float,
     marker: str,
     order: int,
-    *,
-    hollow: bool = False,
 ) -> PathCollection:
     x, y = positions.T
     return axes.scatter(
         x,
         y,
         s=size,
-        c='none' if hollow else colour,
-        edgecolors=colour if hollow else None,
+        c=colour,
         marker=marker,
         linewidths=1.6 if marker == 'x' else 0.9,
         zorder=order,
         rasterized=len(positions) > MAX_VECTOR_MARKS,
-    )
-
-
-def _legend(axes: Axes, handles: dict[str, Artist]) -> None:
-    axes.legend(
-        list(handles.values()),
-        list(handles),
-        loc='lower left',
-        bbox_to_anchor=(0.0, 1.0),
-        ncols=4,
-        columnspacing=1.2,
-        handletextpad=0.4,
-        borderaxespad=0.2,
     )
 
 
@@ -210,7 +194,8 @@ def _colour_bar(axes: Axes, drawn: PathCollection, found: list[Outcome], units: 
     mapping = ScalarMappable(
         LogNorm(scale.low, scale.high), LinearSegmentedColormap.from_list('errors', stops)
     )
-    bar = axes.figure.colorbar(mapping, ax=axes, fraction=0.05, pad=0.02, aspect=18)
+    beside = axes.inset_axes((1.03, 0.0, 0.035, 1.0))
+    bar = axes.figure.colorbar(mapping, cax=beside, extend='both')
     ticks = log_ticks(scale.low, scale.high)
     write = length_tick(units)
     bar.ax.yaxis.set_ticks(ticks, labels=[write(tick) for tick in ticks])
@@ -232,9 +217,9 @@ def _limits(positions: Array) -> Array:
 
 
 def _height(limits: Array) -> float:
-    """Inches, for axes about 5.4 inches wide."""
+    """Inches, for axes of the width that the colours leave."""
     width, height = limits[1] - limits[0]
-    return float(np.clip(5.4 * height / width + 1.0, *HEIGHT_LIMITS))
+    return float(np.clip(3.7 * height / width + 0.85, *HEIGHT_LIMITS))
 
 
 def _inside(positions: Array, limits: Array) -> Array:

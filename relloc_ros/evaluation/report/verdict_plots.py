@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import binom
@@ -13,9 +14,20 @@ from relloc_ros.evaluation.failures import FAILURE_STAGES
 from relloc_ros.evaluation.outcomes import Run
 from relloc_ros.evaluation.proportions import CONFIDENCE
 from relloc_ros.evaluation.report.scales import count_of, shorten
-from relloc_ros.evaluation.report.theme import INK, LOST, SERIES, Plot, new_figure, tidy
+from relloc_ros.evaluation.report.theme import (
+    INK,
+    LOST,
+    SERIES,
+    Plot,
+    legend_above,
+    new_figure,
+    tidy,
+)
 from relloc_ros.evaluation.uncertainty import normalized_errors, reliability_curve
 from relloc_ros.evaluation.wording import share_text
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
 
 __all__ = ['failure_plot', 'reliability_plot']
 
@@ -37,27 +49,25 @@ def reliability_plot(run: Run) -> Plot | None:
     count = len(errors.pose)
     if count < MIN_ERRORS:
         return None
-    figure, (axes,) = new_figure(height=4.3)
+    figure, (axes,) = new_figure(height=4.2)
     levels = np.linspace(0.0, 1.0, 101)
     tail = (1.0 - CONFIDENCE) / 2.0
     low, high = (100.0 * binom.ppf(share, count, levels) / count for share in (tail, 1.0 - tail))
-    axes.fill_between(
-        100.0 * levels, low, high, color=SERIES[4], alpha=0.25, linewidth=0, label='chance'
-    )
-    axes.plot([0.0, 100.0], [0.0, 100.0], color=SERIES[4], linewidth=1.0, label='true covariance')
+    band = axes.fill_between(100.0 * levels, low, high, color=SERIES[4], alpha=0.25, linewidth=0)
+    (diagonal,) = axes.plot([0.0, 100.0], [0.0, 100.0], color=SERIES[4], linewidth=1.0)
+    shown: dict[str, Artist] = {'ideal': diagonal, 'by chance': band}
     inside = {}
     for name, (values, freedom) in errors.parts().items():
         curve = reliability_curve(values, freedom)
         if curve is None:
             continue
         colour, dashes, width = STYLES[name]
-        axes.plot(
+        (shown[name],) = axes.plot(
             np.concatenate([[0.0], 100.0 * curve.expected]),
             np.concatenate([[0.0], 100.0 * curve.observed]),
             color=colour,
             linestyle=dashes,
             linewidth=width,
-            label=name,
         )
         inside[name] = float(np.interp(0.95, curve.expected, curve.observed))
     axes.set_xlim(0.0, 100.0)
@@ -65,10 +75,9 @@ def reliability_plot(run: Run) -> Plot | None:
     ticks = range(0, 101, 25)
     axes.set_xticks(ticks, [f'{share} %' for share in ticks])
     axes.set_yticks(ticks, [f'{share} %' for share in ticks])
-    axes.set_xlabel('share that a region of the covariance should hold')
-    axes.set_ylabel('share of errors found inside')
-    axes.set_aspect('equal')
-    axes.legend(loc='upper left', bbox_to_anchor=(1.0, 1.0))
+    axes.set_xlabel('share of errors expected inside')
+    axes.set_ylabel('share found inside')
+    legend_above(axes, shown)
     tidy(axes)
     said = ', '.join(f'{share_text(share)} of {name}' for name, share in inside.items())
     return Plot(
@@ -94,20 +103,28 @@ def failure_plot(run: Run) -> Plot | None:
     figure, (axes,) = new_figure(height=0.95 + 0.42 * len(stages))
     rows = np.arange(len(stages))[::-1]
     left = np.zeros(len(stages))
+    shown = {}
     kinds = (('no pose', False, LOST), ('wrong pose', True, SERIES[1]))
     for label, localized, colour in kinds:
         widths = np.array([counts[stage, localized] for stage in stages], dtype=np.float64)
-        axes.barh(rows, widths, 0.62, left, color=colour, label=label, zorder=3, linewidth=0)
+        shown[label] = axes.barh(rows, widths, 0.62, left, color=colour, zorder=3, linewidth=0)
         left += widths
     for row, total in zip(rows, left, strict=True):
-        axes.text(total, row, f' {total:.0f}', va='center', fontsize='small', color=INK)
+        axes.annotate(
+            f'{total:.0f}',
+            (total, row),
+            (5.0, 0.0),
+            textcoords='offset points',
+            va='center',
+            fontsize='small',
+        )
     axes.set_yticks(rows, [shorten(stage, 24) for stage in stages])
     axes.set_xlim(0.0, 1.12 * max(left.max(), 1.0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel('queries')
     axes.grid(axis='y', visible=False)
     axes.tick_params(axis='y', labelcolor=INK)
-    axes.legend(loc='lower left', bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2)
+    legend_above(axes, shown)
     tidy(axes)
     said = ', '.join(
         f'{stage} {total:.0f}' for stage, total in zip(stages, left, strict=True) if total

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-import shutil
+import re
 from typing import Any
 
 from relloc_ros.errors import DataError
@@ -19,6 +19,7 @@ from relloc_ros.evaluation.report.pictures import (
     OUTLIER_COLOUR,
     match_picture,
     match_png,
+    shown_map_image,
     thumbnails,
 )
 from relloc_ros.evaluation.report.query_table import COLUMNS, query_table, what_happened
@@ -44,13 +45,17 @@ from relloc_ros.evaluation.report.verdict_plots import failure_plot, reliability
 from relloc_ros.evaluation.wording import recall_name
 from relloc_ros.geometry import Array
 
-__all__ = ['FIGURES', 'REPORT', 'write_report']
+__all__ = ['FIGURES', 'REPORT', 'remove_report', 'write_report']
 
 REPORT, FIGURES = 'report.html', 'figures'
 """Names of what is written."""
 ERRORS = 'errors.csv'
 PAGE = Path(__file__).parent / 'page'
 MAX_LEFT_OUT = 200
+FIGURE_FILE = re.compile(
+    r'(position_error_curve|rotation_error_curve|trajectory|errors_over_time|reliability|latency'
+    r'|failures|worst_\d+)\.(png|svg)'
+)
 
 Progress = Callable[[int, int, str], None]
 
@@ -60,6 +65,7 @@ def write_report(
     metrics: Mapping[str, Any],
     folder: Path,
     *,
+    label: str | None = None,
     others: Mapping[str, Run] | None = None,
     sanity: Sequence[str] = (),
     inspections: Sequence[Inspection] = (),
@@ -72,6 +78,7 @@ def write_report(
         run: what the report is about.
         metrics: its `summarize`.
         folder: is made if need be; a link to errors.csv is put in if that is there.
+        label: of the run, where its own does not tell it from the others.
         others: runs on the same queries, by label, drawn beside it.
         sanity: sentences about how they compare, the conclusion first.
         inspections: queries to show with their images.
@@ -86,10 +93,14 @@ def write_report(
         MissingDependencyError: Matplotlib or Jinja2 is not installed.
     """
     require_report_packages()
-    runs = {run.label: run, **(others or {})}
+    remove_report(folder)
+    title = run.label if label is None else label
+    runs = {title: run} | {name: each for name, each in (others or {}).items() if name != title}
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         plots = _write_figures(run, runs, map_centres, inspections, folder / FIGURES, progress)
         content = {
+            'title': title,
             **_about(run, metrics, runs),
             'plots': plots,
             'sanity': list(sanity),
@@ -101,6 +112,20 @@ def write_report(
     except OSError as error:
         raise DataError(f'cannot write a report to {folder}: {error.strerror}') from error
     return path
+
+
+def remove_report(folder: Path) -> None:
+    """Remove the files of an earlier report, which would be taken for those of a new run.
+
+    Raises:
+        DataError: they cannot be removed.
+    """
+    figures = (p for p in (folder / FIGURES).glob('*') if FIGURE_FILE.fullmatch(p.name))
+    try:
+        for path in (folder / REPORT, *figures):
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f'cannot replace the report in {folder}: {error.strerror}') from error
 
 
 def _about(run: Run, metrics: Mapping[str, Any], runs: Mapping[str, Run]) -> dict[str, Any]:
@@ -146,13 +171,11 @@ def _facts(run: Run, metrics: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _shown(inspection: Inspection, units: str) -> dict[str, Any]:
-    from markupsafe import Markup  # noqa: PLC0415  optional, comes with Jinja2
-
     outcome = inspection.outcome
-    picture = match_picture(inspection)
     return {
         'outcome': outcome,
-        'picture': None if picture is None else Markup(picture),
+        'picture': match_picture(inspection),
+        'beside': shown_map_image(inspection),
         'thumbnails': thumbnails(inspection),
         'what': what_happened(outcome, units),
         'failed': bool(outcome.failure) or outcome.localized == outcome.negative,
@@ -168,12 +191,7 @@ def _write_figures(
     folder: Path,
     progress: Progress | None,
 ) -> list[dict[str, Any]]:
-    from markupsafe import Markup  # noqa: PLC0415  optional, comes with Jinja2
-
-    if folder.exists():
-        # Figures of another run beside new ones would be taken for theirs.
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    folder.mkdir(exist_ok=True)
     shown = []
     with drawing():
         plots = _plots(run, runs, map_centres)
@@ -185,8 +203,7 @@ def _write_figures(
                     'name': plot.name,
                     'title': plot.title,
                     'caption': plot.caption,
-                    'wide': plot.wide,
-                    'svg': Markup(svg_for_page(plot)),
+                    'svg': svg_for_page(plot),
                 }
             )
             if progress is not None:
@@ -205,8 +222,8 @@ def _plots(run: Run, runs: Mapping[str, Run], map_centres: Array | None) -> list
         yield trajectory_plot(run, map_centres)
         yield errors_over_time(run)
         yield reliability_plot(run)
-        yield failure_plot(run)
         yield latency_plot(run)
+        yield failure_plot(run)
 
     return [plot for plot in drawn() if plot is not None]
 
