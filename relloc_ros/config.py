@@ -30,6 +30,7 @@ __all__ = [
     'NodeConfig',
     'Parameter',
     'RetrievalConfig',
+    'StructureConfig',
     'flatten',
     'make_config',
     'parameters',
@@ -145,6 +146,26 @@ class RetrievalConfig:
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
+class StructureConfig:
+    """Settings of the localizer `structure`, which wants a map with 3D points."""
+
+    matching: Literal['retrieved', 'direct'] = _setting(
+        'retrieved',
+        'Whether the query is matched with retrieved images, or with the points of the whole map '
+        'by visual words.',
+    )
+    max_images: int = _setting(
+        12, 'Retrieved images that are matched, after diversity and re-ranking.', ge=1, le=50
+    )
+    max_matches: int = _setting(
+        200, 'Direct matching stops at this many matches.', ge=20, le=100000
+    )
+    reprojection_threshold_px: float = _setting(
+        3.0, 'Largest reprojection error of an inlier.', unit='px', gt=0, le=50
+    )
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
 class LocalizationConfig:
     """Settings of the path from image to pose, the same for node, CLI and evaluation."""
 
@@ -219,6 +240,7 @@ class LocalizationConfig:
     )
     essential: EssentialConfig = Field(default_factory=EssentialConfig)
     retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
+    structure: StructureConfig = Field(default_factory=StructureConfig)
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)

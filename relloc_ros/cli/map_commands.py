@@ -90,6 +90,22 @@ def build(
 
 
 @app.command()
+def triangulate(map_folder: MapArgument) -> None:
+    """Add 3D points to a map, for `--localizer structure`; those it has are replaced.
+
+    Its own keypoints are matched between similar images and triangulated from its poses, which
+    stay as they are. The map stays as it is until all is done.
+    """
+    from relloc_ros.map.triangulation import triangulate_map
+
+    terminate_quietly()
+    with progress_bar('triangulating') as progress:
+        count = triangulate_map(map_folder, progress=progress)
+    print_note(f'map {map_folder} has {count} 3D points now')
+    print_note(f'try it: relloc localize IMAGE --map {map_folder} --localizer structure')
+
+
+@app.command()
 def info(map_folder: MapArgument) -> None:
     """Describe a map: images, cameras, extent, how it was built."""
     from relloc_ros.map.check import map_info

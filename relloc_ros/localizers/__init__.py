@@ -9,6 +9,7 @@ from relloc_ros.errors import ConfigError
 from relloc_ros.localizers.base import Localizer
 from relloc_ros.localizers.essential import EssentialLocalizer
 from relloc_ros.localizers.retrieval import RetrievalLocalizer
+from relloc_ros.localizers.structure import StructureLocalizer
 from relloc_ros.map.reference_map import ReferenceMap
 
 __all__ = ['LOCALIZERS', 'Localizer', 'create_localizer']
@@ -16,6 +17,7 @@ __all__ = ['LOCALIZERS', 'Localizer', 'create_localizer']
 LOCALIZERS: dict[str, type[Localizer]] = {
     'essential': EssentialLocalizer,
     'retrieval': RetrievalLocalizer,
+    'structure': StructureLocalizer,
 }
 
 

@@ -21,10 +21,11 @@ from relloc_ros.localizers.reference_matching import (
     QueryFeatures,
     extract_query,
     match_reference_images,
+    retrieve_images,
 )
-from relloc_ros.localizers.solution import Solution, count_keypoints
+from relloc_ros.localizers.solution import Solution, count_keypoints, pair_matches
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.structures import Localization, PairMatches, QueryImage, Status
+from relloc_ros.structures import Localization, QueryImage, Status
 from relloc_ros.vision.matching import create_matcher
 
 __all__ = ['EssentialLocalizer']
@@ -62,7 +63,7 @@ class EssentialLocalizer(Localizer):
             reason = f'{len(features)} keypoints: the image is blank, dark, blurred or covered'
             return self._answer(query, timer, Solution(Status.NO_FEATURES, reason))
         with timer('retrieval'):
-            retrieved = self._retrieve(query)
+            retrieved = retrieve_images(self.reference_map, query, self.config)
         if len(retrieved) == 0:
             reason = 'no map image is as similar as min_similarity: not a place of this map?'
             return self._answer(query, timer, Solution(Status.NO_RETRIEVAL, reason))
@@ -70,11 +71,6 @@ class EssentialLocalizer(Localizer):
             matched = self._match(features, retrieved)
         solution = self._solve(features, matched, seed, timer)
         return self._answer(query, timer, solution, features, retrieved, matched)
-
-    def _retrieve(self, query: QueryImage) -> NDArray[np.intp]:
-        descriptor = self.reference_map.describe(query.image)
-        indices, similarities = self.reference_map.retrieve(descriptor, self.config.top_k)
-        return np.asarray(indices[similarities >= self.config.min_similarity], dtype=np.intp)
 
     def _match(self, features: QueryFeatures, retrieved: NDArray[np.intp]) -> list[MatchedImage]:
         settings = self.config.essential
@@ -129,24 +125,6 @@ class EssentialLocalizer(Localizer):
             num_matches=sum(len(image.matches) for image in matched),
             num_inliers=count_keypoints(matched, masks),
             retrieved=tuple(self.reference_map.image_names[index] for index in retrieved),
-            pairs=_pair_matches(features, matched, masks),
+            pairs=pair_matches(features, matched, masks),
             timings_ms=timer.milliseconds,
         )
-
-
-def _pair_matches(
-    features: QueryFeatures | None,
-    matched: list[MatchedImage],
-    masks: tuple[NDArray[np.bool_], ...],
-) -> tuple[PairMatches, ...]:
-    if features is None:
-        return ()
-    return tuple(
-        PairMatches(
-            image.name,
-            features.points2D[image.matches[:, 0]],
-            image.features.points2D[image.matches[:, 1]],
-            mask,
-        )
-        for image, mask in zip(matched, masks, strict=True)
-    )

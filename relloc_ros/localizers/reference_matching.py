@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from relloc_ros.config import LocalizationConfig
 from relloc_ros.geometry import Array, RigidTransform
 from relloc_ros.map.diversity import select_diverse
 from relloc_ros.map.feature_store import MapFeatures
@@ -22,6 +23,7 @@ __all__ = [
     'QueryFeatures',
     'extract_query',
     'match_reference_images',
+    'retrieve_images',
 ]
 
 RANKING_KEYPOINTS = (400, 1000)
@@ -61,6 +63,7 @@ class MatchedImage:
     """A map image with its putative matches.
 
     Attributes:
+        index: of the map image.
         name: of the map image.
         cam_from_map: its pose.
         focal_length: of its camera, pixels.
@@ -68,6 +71,7 @@ class MatchedImage:
         matches: (K, 2) indices (query keypoint, map keypoint).
     """
 
+    index: int
     name: str
     cam_from_map: RigidTransform
     focal_length: float
@@ -100,6 +104,15 @@ def extract_query(
         camera.mean_focal_length,
         (camera.width, camera.height),
     )
+
+
+def retrieve_images(
+    reference_map: ReferenceMap, query: QueryImage, config: LocalizationConfig
+) -> NDArray[np.intp]:
+    """Find the `top_k` map images most similar to the query, none below `min_similarity`."""
+    descriptor = reference_map.describe(query.image)
+    indices, similarities = reference_map.retrieve(descriptor, config.top_k)
+    return np.asarray(indices[similarities >= config.min_similarity], dtype=np.intp)
 
 
 def match_reference_images(
@@ -154,6 +167,7 @@ def _matched_image(
     descriptors = reference_map.extractor.unit_descriptors(features.descriptors)
     keypoints = Keypoints(features.points2D, descriptors, (camera.width, camera.height))
     return MatchedImage(
+        index=index,
         name=reference_map.image_names[index],
         cam_from_map=reference_map.cam_from_map(index),
         focal_length=camera.mean_focal_length,

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.localizers.reference_matching import MatchedImage, QueryFeatures
-from relloc_ros.structures import PoseEstimate, Status
+from relloc_ros.structures import PairMatches, PoseEstimate, Status
 from relloc_ros.vision.epipolar_refinement import pose_sampson_errors
 
-__all__ = ['Solution', 'accept', 'count_keypoints']
+__all__ = ['Solution', 'accept', 'count_keypoints', 'pair_matches']
 
 AGREEMENT_THRESHOLD_PX = 1.5
 
@@ -68,3 +68,22 @@ def count_keypoints(matched: Sequence[MatchedImage], masks: Sequence[NDArray[np.
     """Count the distinct query keypoints among masked matches."""
     found = [image.matches[mask, 0] for image, mask in zip(matched, masks, strict=True)]
     return len(np.unique(np.concatenate(found))) if found else 0
+
+
+def pair_matches(
+    features: QueryFeatures | None,
+    matched: list[MatchedImage],
+    masks: tuple[NDArray[np.bool_], ...],
+) -> tuple[PairMatches, ...]:
+    """Give the matches in pixels; masks mark the inliers. None without features."""
+    if features is None:
+        return ()
+    return tuple(
+        PairMatches(
+            image.name,
+            features.points2D[image.matches[:, 0]],
+            image.features.points2D[image.matches[:, 1]],
+            mask,
+        )
+        for image, mask in zip(matched, masks, strict=True)
+    )

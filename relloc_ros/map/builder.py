@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +34,7 @@ Progress = Callable[[int, int, str], None]
 
 MAX_TRAINING_IMAGES = 1000
 WORKERS = 2
+THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 320, 80
 
 
 def build_map(
@@ -176,21 +178,32 @@ def _write_features(
 ) -> tuple[NDArray[np.float32], list[str]]:
     """Store the local features and give the global descriptors (N, D) and digests."""
 
-    def extract(image: PosedImage) -> tuple[LocalFeatures, NDArray[np.float32], str]:
+    def extract(image: PosedImage) -> tuple[LocalFeatures, NDArray[np.float32], str, bytes]:
         pixels = read_image(image)
         features = extractor.extract(pixels, config.max_keypoints)
-        return features, descriptor.describe(pixels), image_digest(pixels)
+        return features, descriptor.describe(pixels), image_digest(pixels), _thumbnail(pixels)
 
     descriptors = np.empty((len(posed), descriptor.dimension), dtype=np.float32)
     digests = []
+    generation.thumbnails.mkdir()
     pool = ThreadPoolExecutor(WORKERS)
     try:
         with FeatureWriter(generation, config.features) as writer:
-            for i, (features, vector, digest) in enumerate(pool.map(extract, posed)):
+            for i, (features, vector, digest, jpeg) in enumerate(pool.map(extract, posed)):
                 writer.write(entries[i].image_id, features)
+                generation.thumbnail(entries[i].image_id).write_bytes(jpeg)
                 descriptors[i] = vector
                 digests.append(digest)
                 report(i + 1, len(posed), 'features')
     finally:
         pool.shutdown(cancel_futures=True)
     return descriptors, digests
+
+
+def _thumbnail(pixels: NDArray[np.uint8]) -> bytes:
+    """Give a small copy as JPEG, for people: debug images and reports show it."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, THUMBNAIL_SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return bytes(cv2.imencode('.jpg', small, [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY])[1])

@@ -20,6 +20,7 @@ from relloc_ros.map.checksums import content_checksums, make_map_id
 from relloc_ros.map.feature_store import FeatureStore
 from relloc_ros.map.format import FORMAT_VERSION, Generation, Manifest, current_generation
 from relloc_ros.map.image_index import ImageIndex
+from relloc_ros.map.points import MapPoints
 from relloc_ros.map.reference_map import ReferenceMap
 
 __all__ = ['check_map', 'map_info']
@@ -43,6 +44,7 @@ def map_info(path: Path) -> dict[str, Any]:
             for camera_id, camera in reference_map.cameras.items()
         }
         keypoints = reference_map.num_keypoints()
+        points = reference_map.points
     files = [file for file in generation.folder.rglob('*') if file.is_file()]
     return {
         'path': str(path),
@@ -54,6 +56,7 @@ def map_info(path: Path) -> dict[str, Any]:
         'units': manifest.units,
         'images': manifest.num_images,
         'keypoints': keypoints,
+        'points': 'none' if points is None else len(points),
         'cameras': cameras,
         'extent': [round(float(side), 3) for side in extent],
         'size_mb': round(sum(file.stat().st_size for file in files) / 1e6, 1),
@@ -94,6 +97,9 @@ def _sparse_differences(generation: Generation) -> Iterator[str]:
             yield 'sparse and database.db have different cameras'
     index = ImageIndex.read(generation)
     entries = index.entries
+    points = MapPoints.read(generation.points, len(entries))
+    if len(model.points3D) != (0 if points is None else len(points)):
+        yield f'sparse has {len(model.points3D)} points, the points folder disagrees'
     if sorted(entry.image_id for entry in entries) != sorted(model.images):
         yield f'sparse has {len(model.images)} images, images.txt has {len(entries)}'
         return

@@ -16,11 +16,14 @@ from relloc_ros.errors import MapError
 from relloc_ros.map.feature_store import FeatureStore
 from relloc_ros.map.format import Generation
 from relloc_ros.map.image_index import ImageIndex
+from relloc_ros.map.points import MapPoints
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS
 
 __all__ = ['content_checksums', 'make_map_id']
 
 CONTENT = ('images', 'poses', 'keypoints', 'descriptors', 'global_descriptors', 'vocabulary')
+POINTS = 'points'
+"""Only of a triangulated map."""
 
 
 def content_checksums(generation: Generation, config: MapConfig) -> dict[str, str]:
@@ -51,10 +54,16 @@ def content_checksums(generation: Generation, config: MapConfig) -> dict[str, st
             keypoints, descriptors = store.stored(entry.image_id)
             hashes['keypoints'].update(keypoints.tobytes())
             hashes['descriptors'].update(descriptors.tobytes())
+    points = MapPoints.read(generation.points, len(index.entries))
+    if points is not None:
+        hashes[POINTS] = hashlib.sha256()
+        for name, array in points.arrays():
+            hashes[POINTS].update(f'{name} {array.shape}'.encode())
+            hashes[POINTS].update(array.tobytes())
     return {kind: value.hexdigest() for kind, value in hashes.items()}
 
 
 def make_map_id(checksums: Mapping[str, str]) -> str:
     """Give a short name that only this content has."""
-    text = ' '.join(checksums[kind] for kind in CONTENT)
+    text = ' '.join(checksums[kind] for kind in (*CONTENT, POINTS) if kind in checksums)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -36,11 +36,13 @@ class MapFeatures:
         points2D: (M, 2) float64 pixels, distorted as in the image.
         normalized: (M, 2) float64, undistorted, on the plane z = 1 of the camera frame.
         descriptors: (M, D) uint8, as the extractor stores them.
+        rows: (M,) which of the image's rows in the database they are.
     """
 
     points2D: Array
     normalized: Array
     descriptors: NDArray[np.uint8]
+    rows: NDArray[np.intp]
 
     def __len__(self) -> int:
         """Return the number of keypoints."""
@@ -49,7 +51,8 @@ class MapFeatures:
     @property
     def num_bytes(self) -> int:
         """Memory taken by the arrays."""
-        return self.points2D.nbytes + self.normalized.nbytes + self.descriptors.nbytes
+        arrays = (self.points2D, self.normalized, self.descriptors, self.rows)
+        return sum(array.nbytes for array in arrays)
 
 
 class FeatureStore:
@@ -134,11 +137,10 @@ class FeatureStore:
         keypoints, descriptors = self.stored(image_id)
         points2D = keypoints.astype(np.float64)
         normalized = camera.normalize(points2D)
-        usable = np.isfinite(normalized).all(axis=1)
-        if not usable.all():
-            points2D, normalized = points2D[usable], normalized[usable]
-            descriptors = descriptors[usable]
-        features = MapFeatures(points2D, normalized, descriptors)
+        rows = np.flatnonzero(np.isfinite(normalized).all(axis=1))
+        if len(rows) < len(points2D):
+            points2D, normalized, descriptors = points2D[rows], normalized[rows], descriptors[rows]
+        features = MapFeatures(points2D, normalized, descriptors, rows)
         self._remember(image_id, features)
         return features
 

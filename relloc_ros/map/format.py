@@ -70,6 +70,20 @@ class Generation:
         """Of the global descriptor."""
         return self.folder / 'vocabulary.npz'
 
+    @property
+    def points(self) -> Path:
+        """Folder of the 3D points, once the map is triangulated."""
+        return self.folder / 'points'
+
+    @property
+    def thumbnails(self) -> Path:
+        """Folder of small copies of the images."""
+        return self.folder / 'thumbnails'
+
+    def thumbnail(self, image_id: int) -> Path:
+        """Small copy of an image."""
+        return self.thumbnails / f'{image_id:06d}.jpg'
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:

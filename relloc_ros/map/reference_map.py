@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +18,7 @@ from relloc_ros.geometry import Array, RigidTransform
 from relloc_ros.map.feature_store import FeatureStore, MapFeatures
 from relloc_ros.map.format import Generation, Manifest, current_generation
 from relloc_ros.map.image_index import ImageIndex, image_digest
+from relloc_ros.map.points import MapPoints
 from relloc_ros.map.similarity_search import make_search
 from relloc_ros.vision.features import FeatureExtractor, create_extractor
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
@@ -41,6 +43,7 @@ class ReferenceMap:
         stamps_ns: (N,) int64.
         centres: (N, 3) float64 camera centres in the map.
         cameras: by camera ID.
+        points: 3D points; None before `relloc map triangulate`.
     """
 
     def __init__(
@@ -50,10 +53,13 @@ class ReferenceMap:
         index: ImageIndex,
         store: FeatureStore,
         descriptor: GlobalDescriptor,
+        generation: Generation,
         weights_folder: str = '',
     ) -> None:
         """Put an opened map together; use `open`."""
         self.path = path
+        self.points = MapPoints.read(generation.points, len(index.entries))
+        self._generation = generation
         self.map_id = manifest.map_id
         self.config: MapConfig = manifest.config
         self.frame_id = manifest.frame_id
@@ -100,7 +106,7 @@ class ReferenceMap:
         )
         try:
             _check_database(path, index, store)
-            return cls(path, manifest, index, store, descriptor, weights_folder)
+            return cls(path, manifest, index, store, descriptor, generation, weights_folder)
         except MapError:
             store.close()
             raise
@@ -159,6 +165,14 @@ class ReferenceMap:
             MapError: damaged database.
         """
         return self._store.features(self._entries[index].image_id, self.camera(index))
+
+    def thumbnail(self, index: int) -> NDArray[np.uint8] | None:
+        """Small copy of an image, BGR; None where the map has none or it cannot be read."""
+        path = self._generation.thumbnail(self._entries[index].image_id)
+        if not path.is_file():
+            return None
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        return None if image is None else np.asarray(image, dtype=np.uint8)
 
     def prepare(self) -> None:
         """Load the networks whose features the map holds, so that no query fails over them.
