@@ -129,6 +129,18 @@ def test_runs_of_other_settings_are_made_again(root: Path, output: Path, tmp_pat
     assert read_run(header.parent).settings['top_k'] != 7
 
 
+def test_structure_gets_a_triangulated_map(root: Path, output: Path, tmp_path: Path) -> None:
+    again = Path(shutil.copytree(output, tmp_path / 'results', symlinks=True))
+    result = run_command(root, again, '--localizer', 'structure')
+    assert result.exit_code == 0, result.output
+    (ours,) = [row for row in read_csv(again) if row['kind'] == 'ours']
+    assert float(ours['position_m']) < 0.1
+    with ReferenceMap.open(again / 'heads' / 'map') as reference_map:
+        assert reference_map.points is not None
+        map_id = reference_map.map_id
+    assert read_run(again / 'heads' / 'structure').map_id == map_id
+
+
 def test_a_map_of_another_data_set_is_not_taken(output: Path, tmp_path: Path) -> None:
     other = tmp_path / 'other'
     write_seven_scenes(other / 'heads', read_office('map', 3), read_office('query', 1))

@@ -6,7 +6,7 @@ For each scene the map is built from the training images and the test images are
 and finished runs are kept in the output folder and used again, so that a benchmark that was
 stopped goes on where it was::
 
-    OUTPUT/heads/map/                  the map
+    OUTPUT/heads/map/                  the map, triangulated if `structure` is run
     OUTPUT/heads/essential/            a run: run.json, outcomes.jsonl
     OUTPUT/benchmark.md, .csv          the table, after each scene
 """
@@ -33,6 +33,7 @@ from relloc_ros.map.builder import build_map
 from relloc_ros.map.format import Manifest, current_generation
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import read_source
+from relloc_ros.map.triangulation import triangulate_map
 from relloc_ros.pipeline import Relocalizer
 
 __all__ = [
@@ -59,6 +60,9 @@ DATA_SETS: Mapping[str, tuple[str, ...]] = {
 """The folders of the scenes."""
 
 DEFAULT_ENTRANTS = ('retrieval', 'retrieval:interpolation=affine', 'essential', 'structure')
+
+NEEDS_POINTS = 'structure'
+"""The localizer whose maps are triangulated."""
 
 NO_GATES = {'max_position_std': 0, 'max_orientation_std': 0, 'min_similarity': -1}
 """Published methods answer every query, however unsure."""
@@ -166,10 +170,12 @@ def run_scene(
 
     Raises:
         DataError: malformed scene, or the output cannot be written.
-        MapError: the output holds a damaged map or that of another scene.
+        MapError: the output holds a damaged map, or nothing can be triangulated for `structure`.
     """
     map_folder = output / 'map'
     _prepare_map(scene, map_folder, stages, overwrite)
+    if any(entrant.config.localizer == NEEDS_POINTS for entrant in entrants):
+        _prepare_points(scene, map_folder, stages)
     for entrant in entrants:
         run_folder = output / entrant.folder_name
         with ReferenceMap.open(map_folder, entrant.config.descriptor_cache_mb) as reference_map:
@@ -199,6 +205,15 @@ def _prepare_map(scene: Path, map_folder: Path, stages: Stages, overwrite: bool)
     map_folder.parent.mkdir(parents=True, exist_ok=True)
     with stages(f'{scene.name}: map') as progress:
         build_map(posed, map_folder, overwrite=overwrite, source=str(scene), progress=progress)
+
+
+def _prepare_points(scene: Path, map_folder: Path, stages: Stages) -> None:
+    """Triangulate the map unless it has points."""
+    with ReferenceMap.open(map_folder) as reference_map:
+        has_points = reference_map.points is not None
+    if not has_points:
+        with stages(f'{scene.name}: triangulation') as progress:
+            triangulate_map(map_folder, progress=progress)
 
 
 def _finished_run(folder: Path, reference_map: ReferenceMap, entrant: Entrant) -> Run | None:
