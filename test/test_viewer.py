@@ -3,6 +3,7 @@
 """The 3D viewer: which nodes its scene has, what a click finds, and how it starts."""
 
 import sys
+from types import SimpleNamespace
 from urllib.request import urlopen
 
 import numpy as np
@@ -92,6 +93,15 @@ def test_nodes_of_the_scene(open_viewer, run, office):
     good, bad, unknown = layers['estimates'].colors[::per_camera, 0].astype(int)
     assert good[0] < 100 < bad[0]
     assert len(set(unknown)) == 1
+
+
+def test_points_of_the_map_are_drawn(open_viewer, run, office, monkeypatch):
+    positions = np.random.default_rng(0).normal(size=(1000, 3))
+    points = SimpleNamespace(positions=positions)
+    monkeypatch.setattr(office, 'points', points)
+    scene = open_viewer(run, office).scene
+    drawn = scene.layers['map points'].points
+    np.testing.assert_allclose(drawn + scene.origin, positions, atol=1e-5)
 
 
 def test_covariances_are_drawn_to_scale(open_viewer, run):

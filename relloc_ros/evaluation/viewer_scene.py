@@ -162,10 +162,10 @@ class RunScene:
         )
 
     def _add_points(self, reference_map: ReferenceMap) -> None:
-        points = getattr(reference_map, 'points', None)
-        if points is None or not len(points.points3D):
+        points = reference_map.points
+        if points is None or not len(points.positions):
             return
-        some = points.points3D[:: -(-len(points.points3D) // MAX_POINTS)]
+        some = points.positions[:: -(-len(points.positions) // MAX_POINTS)]
         self.layers['map points'] = self._scene.add_point_cloud(
             _node_name('map points'),
             (some - self.origin).astype(np.float32),
