@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 import os
 from pathlib import Path
+import shutil
 import signal
 
 import pytest
@@ -31,6 +32,17 @@ def office_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     output = tmp_path_factory.mktemp('office') / 'map'
     return build_map(read_source(EXAMPLE, list_file=EXAMPLE / 'map.txt'), output)
+
+
+@pytest.fixture(scope='session')
+def office_points_map(office_map: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Add 3D points to a copy of the sample's map."""
+    from relloc_ros.map.triangulation import triangulate_map
+
+    output = tmp_path_factory.mktemp('office_points') / 'map'
+    shutil.copytree(office_map, output, symlinks=True)
+    triangulate_map(output)
+    return output
 
 
 @pytest.fixture(scope='session')

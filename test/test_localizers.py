@@ -25,6 +25,7 @@ from relloc_ros.structures import QueryImage, Status
 EXAMPLE = Path(__file__).parent.parent / 'examples' / 'fr3_office'
 SEED = 11
 REFINEMENTS = ('none', 'epipolar', 'local_structure')
+MAPS = {'structure': 'office_points_map'}
 ROOM_QUERIES = (look((0.3, 0.1, -1.2), 20, -3, 4), look((-0.8, 0.2, -1.6), 35, 0, -5))
 # As far from the origin as georeferenced maps are.
 MOVE = RigidTransform(exp_so3(np.array([1.0, 2.0, -1.5])), np.array([5e5, 5.3e6, 300.0]))
@@ -72,7 +73,10 @@ def with_pixels(query, image):
 
 @pytest.fixture(
     scope='module',
-    params=[*((name, 'office_map') for name in sorted(LOCALIZERS)), ('essential', 'xfeat_map')],
+    params=[
+        *((name, MAPS.get(name, 'office_map')) for name in sorted(LOCALIZERS)),
+        ('essential', 'xfeat_map'),
+    ],
     ids='-'.join,
 )
 def localizer(request):

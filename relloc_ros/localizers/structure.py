@@ -189,7 +189,7 @@ class StructureLocalizer(Localizer):
             stamp_ns=query.stamp_ns,
             localizer='structure',
             camera_pose=solution.pose,
-            num_matches=len(matching.points) if matching else 0,
+            num_matches=sum(len(image.matches) for image in images),
             num_inliers=count_keypoints(images, masks),
             retrieved=tuple(self.reference_map.image_names[index] for index in ranking),
             pairs=pair_matches(features, images, masks),
