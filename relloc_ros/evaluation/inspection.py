@@ -70,12 +70,10 @@ def worst_outcomes(run: Run, count: int = NUM_WORST) -> list[Outcome]:
     accepted = [o for o in run.negatives if o.localized]
     wrong = sorted((o for o in queries if o.localized and o.failure), key=_error, reverse=True)
     lost = [o for o in queries if not o.localized]
-    failures = _spread(accepted, count), wrong, _spread(lost, count)
+    failures = _spread(accepted, count), _apart(wrong, run, count), _spread(lost, count)
     mixed = [o for kinds in zip_longest(*failures) for o in kinds if o is not None]
     rest = [o for o in queries if o.localized and not o.failure and o.error is not None]
-    ranked = [*mixed, *sorted(rest, key=_error, reverse=True)]
-    apart = _apart(ranked, run, count)
-    return [*apart, *(o for o in ranked if o not in apart)][:count]
+    return [*mixed, *_apart(sorted(rest, key=_error, reverse=True), run, count)][:count]
 
 
 def inspect_queries(
@@ -130,9 +128,8 @@ def _map_pictures(
     names = chain((pair.image_name for pair in pairs), localization.retrieved)
     index = {name: i for i, name in enumerate(reference_map.image_names)}
     pictures = {}
-    thumbnail = getattr(reference_map, 'thumbnail', None)
     for name in list(dict.fromkeys(names))[:NUM_MAP_IMAGES]:
-        image = thumbnail(index[name]) if name in index and thumbnail else None
+        image = reference_map.thumbnail(index[name]) if name in index else None
         if image is not None:
             camera = reference_map.camera(index[name])
             pictures[name] = MapPicture(image, (camera.width, camera.height))
@@ -140,7 +137,7 @@ def _map_pictures(
 
 
 def _apart(ranked: Sequence[Outcome], run: Run, count: int) -> list[Outcome]:
-    """Those of which no neighbour comes before them."""
+    """Those of which no neighbour comes before them, then the others."""
     places = {id(outcome): place for place, outcome in enumerate(run.outcomes)}
     gap = len(places) // (NEIGHBOURHOODS * count)
     chosen: list[Outcome] = []
@@ -149,7 +146,7 @@ def _apart(ranked: Sequence[Outcome], run: Run, count: int) -> list[Outcome]:
             chosen.append(outcome)
         if len(chosen) == count:
             break
-    return chosen
+    return [*chosen, *(outcome for outcome in ranked if outcome not in chosen)]
 
 
 def _spread(outcomes: Sequence[Outcome], count: int) -> list[Outcome]:

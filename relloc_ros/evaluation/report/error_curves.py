@@ -33,6 +33,11 @@ __all__ = ['error_curves', 'errors_of']
 Write = Callable[[float], str]
 
 DASHES = ('-', (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
+CAPTIONS = {
+    'position': 'Share of all queries whose error is at most this large. Queries without a pose '
+    'never come in: a curve ends below 100 % where some failed. Dotted: the median.',
+    'rotation': 'The same for rotation.',
+}
 SHARES_SAID = (0.5, 0.9)
 TAIL_CUT = 0.02
 """Share of the smallest errors that may lie outside."""
@@ -91,8 +96,7 @@ def _curves(
         f'{quantity}_error_curve',
         f'{quantity.capitalize()} errors',
         f'Cumulative {quantity} error. {text}.',
-        'Share of all queries whose error is at most this large. Queries without a pose never '
-        'come in: a curve ends below 100 % where some failed. Dotted: the median.',
+        CAPTIONS[quantity],
         figure,
     )
 

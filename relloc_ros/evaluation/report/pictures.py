@@ -75,7 +75,7 @@ def match_picture(inspection: Inspection) -> str | None:
         return None
     height, width = inspection.image.shape[:2]
     query = _Placed(inspection.image, (0.0, 0.0), _fit((width, height)), (width, height))
-    pair, picture = _strongest(inspection)
+    _, pair, picture = _strongest(inspection)
     parts, ends = [query.svg()], np.array(query.size)
     if picture is not None:
         reference = _below_or_beside(query, picture)
@@ -99,7 +99,7 @@ def match_png(inspection: Inspection) -> bytes | None:
     """Draw the same side by side; None where the image cannot be decoded."""
     if inspection.image is None:
         return None
-    pair, picture = _strongest(inspection)
+    _, pair, picture = _strongest(inspection)
     if picture is None:
         drawn = inspection.image
     else:
@@ -109,31 +109,30 @@ def match_png(inspection: Inspection) -> bytes | None:
 
 def shown_map_image(inspection: Inspection) -> str:
     """Name the map image that `match_picture` shows; '' if there is none."""
-    pair, picture = _strongest(inspection)
-    if pair is not None:
-        return f'{pair.image_name}: {_counted(pair)}'
-    names = [name for name, each in (inspection.map_pictures or {}).items() if each is picture]
-    return f'{names[0]}: {_counted(None)}' if names else ''
+    name, pair, _ = _strongest(inspection)
+    return f'{name}: {_counted(pair)}' if name else ''
 
 
 def thumbnails(inspection: Inspection) -> list[Thumbnail]:
     """Give the map images that `match_picture` does not show."""
     pairs = {pair.image_name: pair for pair in inspection.pairs}
-    shown = _strongest(inspection)[1]
+    shown = _strongest(inspection)[0]
     return [
         Thumbnail(name, _jpeg(picture.image), _counted(pairs.get(name)))
         for name, picture in (inspection.map_pictures or {}).items()
-        if picture is not shown
+        if name != shown
     ]
 
 
-def _strongest(inspection: Inspection) -> tuple[PairMatches | None, MapPicture | None]:
+def _strongest(inspection: Inspection) -> tuple[str, PairMatches | None, MapPicture | None]:
     """Map image with most inliers, or else the one retrieved first."""
     pictures = inspection.map_pictures or {}
     for pair in inspection.pairs:
         if pair.image_name in pictures:
-            return pair, pictures[pair.image_name]
-    return None, next(iter(pictures.values()), None)
+            return pair.image_name, pair, pictures[pair.image_name]
+    for name, picture in pictures.items():
+        return name, None, picture
+    return '', None, None
 
 
 def _below_or_beside(query: _Placed, picture: MapPicture) -> _Placed:

@@ -30,6 +30,8 @@ __all__ = [
 Write = Callable[[float], str]
 
 MAX_TICKS = 6
+MAX_LETTERS = 36
+"""Of all ticks below a panel."""
 MAX_LABEL = 36
 
 
@@ -79,15 +81,15 @@ def log_limits(values: Array, *, margin: float = 1.3, cut: float = 0.0) -> tuple
     return low, high
 
 
-def log_ticks(low: float, high: float) -> list[float]:
-    """Choose at most six round values in between, of the finest series that has no more."""
+def log_ticks(low: float, high: float, most: int = MAX_TICKS) -> list[float]:
+    """Choose at most so many round values in between, of the finest series that has no more."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
         ticks = [digit * 10.0**decade for decade in decades for digit in digits]
         ticks = [tick for tick in ticks if low <= tick <= high]
-        if len(ticks) <= MAX_TICKS:
+        if len(ticks) <= most:
             return ticks
-    return ticks[:: -(-len(ticks) // MAX_TICKS)]
+    return ticks[:: -(-len(ticks) // most)]
 
 
 def scale_log_axis(
@@ -95,6 +97,8 @@ def scale_log_axis(
 ) -> None:
     """Make an axis logarithmic, with these limits and ticks written by `write`."""
     ticks = log_ticks(*limits)
+    if which == 'x' and sum(len(write(tick)) for tick in ticks) > MAX_LETTERS:
+        ticks = log_ticks(*limits, most=3)
     axis: Axis
     if which == 'x':
         axes.set_xscale('log')

@@ -39,6 +39,8 @@ NUM_BINS = 40
 
 def errors_over_time(run: Run) -> Plot | None:
     """Draw the errors of all queries in order; None without two true poses."""
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415  optional
+
     scored = sorted(run.scored, key=lambda o: o.stamp_ns) if run.sequence else list(run.scored)
     if len(scored) < 2:
         return None
@@ -51,6 +53,8 @@ def errors_over_time(run: Run) -> Plot | None:
     axes[0].set_ylabel(f'position error{unit}')
     axes[1].set_ylabel('rotation error')
     axes[1].set_xlabel(label)
+    if label == 'query':
+        axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
     margin = 0.015 * (places[-1] - places[0])
     axes[1].set_xlim(places[0] - margin, places[-1] + margin)
     figure.align_ylabels(axes)

@@ -39,6 +39,9 @@ __all__ = ['TopView', 'trajectory_plot']
 
 MARGIN = 0.08
 """Of the longer side, around map and truth. Estimates farther off are counted, not shown."""
+FEW_LOST = 60
+LOST_SIZES = (42.0, 12.0)
+"""Of the marks of few and of many queries without a pose."""
 MAP_COLOUR = '#8f98a3'
 HEIGHT_LIMITS = (2.4, 5.4)
 """Inches."""
@@ -100,11 +103,12 @@ def trajectory_plot(run: Run, map_centres: Array | None) -> Plot | None:
         handles['truth'] = _truth(axes, view, run)
     if lost:
         positions = view.flatten(_true_positions(lost))
-        handles['no pose'] = _marks(axes, positions, LOST, 42.0, 'x', 5)
-    colours = _estimates(axes, view, found)
-    handles['estimate'] = colours
+        size = LOST_SIZES[len(lost) > FEW_LOST]
+        handles['no pose'] = _marks(axes, positions, LOST, size, 'x', 5)
+    if found:
+        handles['estimate'] = _estimates(axes, view, found)
     legend_above(axes, handles)
-    _colour_bar(axes, colours, found, run.units)
+    _colour_bar(axes, found, run.units)
     outside = int(len(estimates) - _inside(view.flatten(estimates), limits).sum())
     return Plot(
         'trajectory',
@@ -176,13 +180,13 @@ def _marks(
         s=size,
         c=colour,
         marker=marker,
-        linewidths=1.6 if marker == 'x' else 0.9,
+        linewidths=1.4 if marker == 'x' else 0.9,
         zorder=order,
         rasterized=len(positions) > MAX_VECTOR_MARKS,
     )
 
 
-def _colour_bar(axes: Axes, drawn: PathCollection, found: list[Outcome], units: str) -> None:
+def _colour_bar(axes: Axes, found: list[Outcome], units: str) -> None:
     from matplotlib.cm import ScalarMappable  # noqa: PLC0415  optional
     from matplotlib.colors import LinearSegmentedColormap, LogNorm  # noqa: PLC0415  optional
 
@@ -196,7 +200,7 @@ def _colour_bar(axes: Axes, drawn: PathCollection, found: list[Outcome], units: 
     )
     beside = axes.inset_axes((1.03, 0.0, 0.035, 1.0))
     bar = axes.figure.colorbar(mapping, cax=beside, extend='both')
-    ticks = log_ticks(scale.low, scale.high)
+    ticks = log_ticks(scale.low, scale.high, most=4)
     write = length_tick(units)
     bar.ax.yaxis.set_ticks(ticks, labels=[write(tick) for tick in ticks])
     bar.ax.yaxis.set_ticks([], minor=True)
@@ -211,7 +215,7 @@ def _limits(positions: Array) -> Array:
     low, high = positions.min(axis=0), positions.max(axis=0)
     side = float((high - low).max()) or 1.0
     # A straight path gets some width too.
-    missing = np.maximum(0.25 * side - (high - low), 0.0) / 2.0
+    missing = np.maximum(0.4 * side - (high - low), 0.0) / 2.0
     margin = MARGIN * side + missing
     return np.array([low - margin, high + margin])
 

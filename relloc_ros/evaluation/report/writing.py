@@ -197,13 +197,14 @@ def _write_figures(
         plots = _plots(run, runs, map_centres)
         for done, plot in enumerate(plots, start=1):
             (folder / f'{plot.name}.png').write_bytes(png(plot.figure))
-            (folder / f'{plot.name}.svg').write_text(svg(plot.figure), encoding='utf-8')
+            drawn = svg(plot.figure)
+            (folder / f'{plot.name}.svg').write_text(drawn, encoding='utf-8')
             shown.append(
                 {
                     'name': plot.name,
                     'title': plot.title,
                     'caption': plot.caption,
-                    'svg': svg_for_page(plot),
+                    'svg': svg_for_page(plot, drawn),
                 }
             )
             if progress is not None:
