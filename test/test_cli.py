@@ -36,6 +36,7 @@ COMMANDS = [
     ['map', 'check'],
     ['localize'],
     ['evaluate'],
+    ['benchmark'],
     ['score'],
     ['compare'],
     ['bag'],
