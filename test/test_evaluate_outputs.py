@@ -4,6 +4,7 @@
 
 import json
 from pathlib import Path
+import shutil
 import signal
 
 import cv2
@@ -105,4 +106,36 @@ def test_a_bag_that_exists_stops_before_the_work(evaluate, tmp_path):
     code, _, err = evaluate('--bag', tmp_path / 'bag')
     assert code == 1
     assert 'exists' in err
+    assert not (tmp_path / 'run').exists()
+
+
+def test_negatives_are_counted_apart(evaluate, tmp_path):
+    """Mirror images of the queries show a place that does not exist."""
+    mirrored = tmp_path / 'mirrored'
+    shutil.copytree(OFFICE / 'sparse', mirrored / 'sparse')
+    names = (OFFICE / 'query.txt').read_text('utf-8').split()
+    keep = set(names)
+    for path in (OFFICE / 'images').iterdir():
+        # The rest of the model's images are there, but show nothing.
+        image = cv2.imread(str(path))
+        image = image[:, ::-1] if path.name in keep else image * 0
+        (mirrored / 'images').mkdir(exist_ok=True)
+        cv2.imwrite(str(mirrored / 'images' / path.name), image)
+    code, out, err = evaluate(
+        '--negatives', mirrored, '--no-report', '--fail-if', 'false_accepts>0'
+    )
+    assert code == 0, err
+    assert 'false accepts' in out
+    metrics = json.loads((tmp_path / 'run' / 'metrics.json').read_text('utf-8'))
+    run = read_run(tmp_path / 'run')
+    assert metrics['negatives'] == len(run.negatives) == len(list((OFFICE / 'images').iterdir()))
+    assert metrics['false_accepts'] == 0
+    assert metrics['queries'] == metrics['localized'] == NUM_QUERIES
+    assert all(outcome.truth is None for outcome in run.negatives)
+
+
+def test_negatives_that_do_not_exist_stop_it_at_once(evaluate, tmp_path):
+    code, _, err = evaluate('--negatives', tmp_path / 'nothing')
+    assert code == 1
+    assert 'nothing' in err
     assert not (tmp_path / 'run').exists()

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -24,10 +24,17 @@ from relloc_ros.cli.options import (
     MapFolder,
     Overwrite,
     Settings,
-    Split,
     SplitOption,
-    chosen_split,
     localization_config,
+)
+from relloc_ros.cli.query_source import (
+    BaseFrame,
+    CameraFrame,
+    CameraInfoTopic,
+    GroundTruthTopic,
+    ImageTopic,
+    MapFrame,
+    open_source,
 )
 from relloc_ros.cli.report_command import (
     BASELINES_FOLDER,
@@ -43,7 +50,6 @@ if TYPE_CHECKING:
 
 __all__ = ['evaluate']
 
-BAG_PANEL = 'Options for bags'
 NAMES_SHOWN = 3
 
 Source = Annotated[
@@ -67,63 +73,18 @@ ResultBag = Annotated[
         show_default=False,
     ),
 ]
+Negatives = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option(
+        '--negatives',
+        metavar='SOURCE',
+        help='Images of other places, which must not be localized: a COLMAP model or a bag. Can '
+        'be given several times.',
+        show_default=False,
+    ),
+]
 AllowMapImages = Annotated[
     bool, typer.Option('--allow-map-images', help='Localize images that are in the map as well.')
-]
-ImageTopic = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        metavar='TOPIC',
-        help='Camera images; by default the only camera.',
-        show_default=False,
-        rich_help_panel=BAG_PANEL,
-    ),
-]
-CameraInfoTopic = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        metavar='TOPIC',
-        help='Calibration; by default camera_info beside the images.',
-        show_default=False,
-        rich_help_panel=BAG_PANEL,
-    ),
-]
-GroundTruthTopic = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        metavar='TOPIC',
-        help='True poses of the robot (PoseStamped, PoseWithCovarianceStamped, Odometry), or '
-        '`/tf`; by default the only pose topic, else TF.',
-        show_default=False,
-        rich_help_panel=BAG_PANEL,
-    ),
-]
-MapFrame = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        metavar='FRAME',
-        help='Frame of the true poses; by default `map`.',
-        show_default=False,
-        rich_help_panel=BAG_PANEL,
-    ),
-]
-BaseFrame = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        metavar='FRAME',
-        help='Frame of the robot, whose pose is scored; by default `base_link`.',
-        show_default=False,
-        rich_help_panel=BAG_PANEL,
-    ),
-]
-CameraFrame = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        metavar='FRAME',
-        help="Optical frame of the camera; by default the images' frame_id.",
-        show_default=False,
-        rich_help_panel=BAG_PANEL,
-    ),
 ]
 
 
@@ -137,6 +98,7 @@ def evaluate(
     localizer: LocalizerName = None,
     settings: Settings = None,
     config: ConfigFile = None,
+    negatives: Negatives = None,
     allow_map_images: AllowMapImages = False,
     overwrite: Overwrite = False,
     fail_if: FailIf = None,
@@ -159,6 +121,7 @@ def evaluate(
     beat it to mean anything.
     """
     from relloc_ros.bags.new_bag import check_new
+    from relloc_ros.evaluation.queries import JoinedQueries
     from relloc_ros.evaluation.sanity import sanity_check
     from relloc_ros.evaluation.writers import prepare_output, write_results
     from relloc_ros.map.reference_map import ReferenceMap
@@ -182,15 +145,24 @@ def evaluate(
         ReferenceMap.open(
             map_folder, pipeline_config.descriptor_cache_mb, pipeline_config.weights_folder
         ) as reference_map,
-        _open_source(source, images, list_file, split, bag_options) as queries,
+        open_source(source, images, list_file, split, bag_options) as queries,
+        ExitStack() as stack,
     ):
+        strangers = JoinedQueries(
+            [
+                stack.enter_context(open_source(path, None, None, None, {}))
+                for path in negatives or []
+            ]
+        )
         relocalizer = Relocalizer(reference_map, pipeline_config)
         prepare_output(output, overwrite=overwrite)
-        run = _localize(queries, relocalizer, allow_map_images, result_bag)
+        run = _localize(queries, strangers, relocalizer, allow_map_images, result_bag)
         baselines = _run_baselines(run, queries, relocalizer, allow_map_images, output)
         metrics = write_results(run, output, sanity_check(run, baselines))
         if with_report:
-            report_evaluation(run, metrics, output, queries, relocalizer, baselines)
+            report_evaluation(
+                run, metrics, output, queries, relocalizer, baselines, negatives=strangers
+            )
     _print_summary(run, metrics)
     files = f'{"report.html, " if with_report else ""}metrics.json, errors.csv'
     print_note(f'written to {output}: {files}, poses.tum, .kitti and .txt')
@@ -199,6 +171,7 @@ def evaluate(
 
 def _localize(
     queries: Queries,
+    negatives: Queries,
     relocalizer: Relocalizer,
     allow_map_images: bool,
     result_bag: Path | None,
@@ -216,6 +189,7 @@ def _localize(
             run = run_evaluation(
                 queries,
                 relocalizer,
+                negatives=negatives,
                 allow_map_images=allow_map_images,
                 progress=progress,
                 observer=None if pictures is None else pictures.draw,
@@ -247,32 +221,6 @@ def _run_baselines(
             allow_map_images=allow_map_images,
             progress=progress,
         )
-
-
-@contextmanager
-def _open_source(
-    source: Path,
-    images: Path | None,
-    list_file: Path | None,
-    split: Split | None,
-    bag_options: dict[str, str | None],
-) -> Iterator[Queries]:
-    from relloc_ros.bags.reader import BagReader
-    from relloc_ros.bags.storage import is_bag
-    from relloc_ros.evaluation.queries import BagQueries, FolderQueries
-    from relloc_ros.map.sources import read_source
-
-    given = {key: value for key, value in bag_options.items() if value is not None}
-    if source.exists() and is_bag(source):
-        if images is not None or list_file is not None or split is not None:
-            raise typer.BadParameter('--images, --list, --split: for folders, SOURCE is a bag')
-        with BagReader(source, **given) as reader:
-            yield BagQueries(reader, given.get('base_frame', 'base_link'))
-        return
-    if given:
-        option = '--' + next(iter(given)).replace('_', '-')
-        raise typer.BadParameter(f'{option} is for bags, and {source} is none')
-    yield FolderQueries(read_source(source, images, list_file, chosen_split(split)))
 
 
 def _print_summary(run: Run, metrics: Mapping[str, Any]) -> None:

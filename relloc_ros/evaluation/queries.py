@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -24,7 +25,15 @@ from relloc_ros.map.sources import PosedImage, read_image, stamp_from_name
 from relloc_ros.pipeline import Relocalizer
 from relloc_ros.structures import Localization, PoseEstimate, QueryImage, Status
 
-__all__ = ['Answer', 'BagQueries', 'FolderQueries', 'Queries', 'Query', 'format_stamp']
+__all__ = [
+    'Answer',
+    'BagQueries',
+    'FolderQueries',
+    'JoinedQueries',
+    'Queries',
+    'Query',
+    'format_stamp',
+]
 
 NS_PER_S = 1_000_000_000
 
@@ -129,6 +138,25 @@ class BagQueries:
     def __iter__(self) -> Iterator[Query]:
         """Give the frames."""
         return map(_BagQuery, self._reader)
+
+
+class JoinedQueries:
+    """Queries of several sources, one after the other."""
+
+    sequence = False
+
+    def __init__(self, sources: Sequence[Queries]) -> None:
+        """Take the sources in their order."""
+        self.body = sources[0].body if sources else 'camera'
+        self._sources = sources
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return sum(map(len, self._sources))
+
+    def __iter__(self) -> Iterator[Query]:
+        """Give the images of the first source, then those of the next."""
+        return chain.from_iterable(self._sources)
 
 
 class _FileQuery(Query):

@@ -53,7 +53,7 @@ def summarize(run: Run) -> dict[str, Any]:
         'localized': localized,
         'availability': localized / len(queries) if queries else None,
         **error_statistics(errors),
-        'latency_ms': latency_statistics(outcome.timings_ms for outcome in outcomes),
+        'latency_ms': latency_statistics(outcome.timings_ms for outcome in queries),
         'scored': len(scored),
         'intervals': _intervals(errors),
         'median_nees': float(np.median(nees)) if nees else None,
