@@ -61,6 +61,17 @@ def xfeat_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='session')
+def xfeat_points_map(xfeat_map: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Add 3D points to a copy of that map."""
+    from relloc_ros.map.triangulation import triangulate_map
+
+    output = tmp_path_factory.mktemp('xfeat_points') / 'map'
+    shutil.copytree(xfeat_map, output, symlinks=True)
+    triangulate_map(output)
+    return output
+
+
+@pytest.fixture(scope='session')
 def office_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the query images of the bundled sample as a bag with drifting odometry."""
     from relloc_ros.bags.writer import write_bag

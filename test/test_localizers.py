@@ -76,6 +76,7 @@ def with_pixels(query, image):
     params=[
         *((name, MAPS.get(name, 'office_map')) for name in sorted(LOCALIZERS)),
         ('essential', 'xfeat_map'),
+        ('structure', 'xfeat_points_map'),
     ],
     ids='-'.join,
 )
