@@ -180,8 +180,8 @@ def _sequence(metrics: Mapping[str, Any]) -> Iterator[NumberRow]:
     length = _length(metrics['units'])
     yield NumberRow('length of the path', length(trajectory['path_length_m']))
     for label, figures, key, write in (
-        ('ATE of the poses, RMSE', trajectory['ate']['none'], 'rmse_m', length),
-        ('ATE of the poses, aligned, RMSE', trajectory['ate']['se3'], 'rmse_m', length),
+        ('ATE, RMSE', trajectory['ate']['none'], 'rmse_m', length),
+        ('ATE, aligned, RMSE', trajectory['ate']['se3'], 'rmse_m', length),
         ('RPE over 1 s, position, RMSE', trajectory['rpe_time'], 'position_rmse_m', length),
         ('RPE over 1 s, rotation, RMSE', trajectory['rpe_time'], 'rotation_rmse_deg', angle_text),
     ):

@@ -108,7 +108,8 @@ def _draw(axes: Axes, places: Array, errors: Array, tick: Callable[[float], str]
 
 def latency_plot(run: Run) -> Plot | None:
     """Draw a histogram of the time of each stage; None where no time was taken."""
-    measured = [o.timings_ms for o in run.outcomes if o.timings_ms.get('total', 0.0) > 0.0]
+    answered = [o for o in run.outcomes if not o.negative]
+    measured = [o.timings_ms for o in answered if o.timings_ms.get('total', 0.0) > 0.0]
     if not measured:
         return None
     stages = dict.fromkeys(stage for timings in measured for stage in timings if stage != 'total')

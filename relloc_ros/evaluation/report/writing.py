@@ -104,6 +104,7 @@ def write_report(
             **_about(run, metrics, runs),
             'plots': plots,
             'sanity': list(sanity),
+            'any_matches': any(inspection.pairs for inspection in inspections),
             'worst': [_shown(inspection, run.units) for inspection in inspections],
             'has_csv': (folder / ERRORS).is_file(),
         }
