@@ -83,7 +83,7 @@ def _curves(
     axes.axhline(50.0, color='#8a8175', linewidth=1.0, linestyle=(0, (1, 2)))
     for number, values in reversed(list(enumerate(errors.values()))):
         _curve(axes, values, (low, high), number)
-    axes.set_ylim(0.0, 100.0)
+    axes.set_ylim(0.0, 101.0)
     axes.set_yticks(range(0, 101, 25), [f'{share} %' for share in range(0, 101, 25)])
     axes.set_xlabel(axis_label)
     axes.set_ylabel('queries within it')
