@@ -234,7 +234,7 @@ class LocalizationConfig:
     )
     num_threads: int = _setting(
         0,
-        'Threads of OpenCV; 0 leaves it alone. BLAS uses one.',
+        'Threads of OpenCV; 0 leaves it alone. BLAS and networks use one.',
         ge=0,
         le=1024,
     )

