@@ -11,6 +11,7 @@ import pytest
 from synthetic_runs import S, make_outcome, make_run, shift
 
 from relloc_ros.errors import DataError
+from relloc_ros.evaluation.comparison import compare_errors
 from relloc_ros.evaluation.pairing import pair_runs
 
 
@@ -59,6 +60,17 @@ def test_blocks_are_as_long_as_any_run_asks_for():
     runs = [run(*((str(i), i, e) for i, e in enumerate(each))) for each in (errors, correlated)]
     assert pair_runs({'a': runs[0], 'b': runs[0]}).block_length == 1
     assert pair_runs({'a': runs[0], 'b': runs[1]}).block_length > 10
+
+
+def test_enough_blocks_are_left_to_tell_a_large_difference():
+    smooth = 0.02 + 0.01 * np.sin(np.arange(180) / 60.0)
+    better, worse = (
+        run(*((str(i), i, e) for i, e in enumerate(factor * smooth))) for factor in (1.0, 30.0)
+    )
+    paired = pair_runs({'better': better, 'worse': worse})
+    assert paired.block_length == 18
+    position = next(d for d in compare_errors(paired) if d.measure == 'position')
+    assert position.better == 'better'
 
 
 def test_rounded_truths_are_the_same_and_others_are_not():

@@ -22,6 +22,10 @@ TRUTH_TOLERANCE = 1e-3
 """True positions may differ by this fraction of their extent, or of one unit, rotations by as many
 radians: text files round."""
 
+MIN_BLOCKS = 10
+"""Fewer cannot tell anything from chance: swaps of five blocks come out even in 6 % of all cases,
+however large the difference."""
+
 Key = tuple[str, int]
 
 
@@ -49,8 +53,9 @@ class PairedErrors:
 
     @property
     def block_length(self) -> int:
-        """The longest that a run asks for."""
-        return max(choose_block_length(errors) for errors in self.errors)
+        """The longest that a run asks for, as long as it leaves `MIN_BLOCKS`."""
+        wanted = max(choose_block_length(errors) for errors in self.errors)
+        return min(wanted, max(1, self.count // MIN_BLOCKS))
 
 
 def pair_runs(runs: Mapping[str, Run]) -> PairedErrors:
