@@ -26,7 +26,9 @@ from relloc_ros.cli.options import (
 __all__ = ['app']
 
 app = typer.Typer(
-    help='Build, triangulate, describe and check maps.', no_args_is_help=True, rich_markup_mode='markdown'
+    help='Build, triangulate, describe and check maps.',
+    no_args_is_help=True,
+    rich_markup_mode='markdown',
 )
 
 MapArgument = Annotated[Path, typer.Argument(metavar='MAP', help='Folder of the map.')]
