@@ -54,11 +54,11 @@ def test_a_real_difference_is_found():
     rng = np.random.default_rng(1)
     found, inside, repetitions = 0, 0, 20
     for seed in range(repetitions):
-        figures = by_measure(compare_errors(paired(*runs(rng, 400, 1.6)), seed=seed))
+        figures = by_measure(compare_errors(paired(*runs(rng, 400, 1.8)), seed=seed))
         found += figures['position'].better == 'a'
         low, high = figures['position'].interval
-        inside += low <= 0.05 * 0.6 <= high
-    assert found >= 0.7 * repetitions
+        inside += low <= 0.05 * 0.8 <= high
+    assert found >= 0.85 * repetitions
     assert inside >= 0.8 * repetitions
 
 
