@@ -9,6 +9,8 @@ nothing and are not estimated. Where they do not, the pairs decide, refined on a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +25,7 @@ from relloc_ros.localizers.reference_matching import (
     match_reference_images,
     retrieve_images,
 )
-from relloc_ros.localizers.solution import Solution, count_keypoints, pair_matches
+from relloc_ros.localizers.solution import Solution, answer
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, QueryImage, Status
 from relloc_ros.vision.matching import create_matcher
@@ -109,22 +111,8 @@ class EssentialLocalizer(Localizer):
         timer: StageTimer,
         solution: Solution,
         features: QueryFeatures | None = None,
-        retrieved: NDArray[np.intp] | tuple[int, ...] = (),
-        matched: list[MatchedImage] | None = None,
+        retrieved: Sequence[int] | NDArray[np.intp] = (),
+        matched: Sequence[MatchedImage] = (),
     ) -> Localization:
-        matched = matched or []
-        masks = solution.inliers or tuple(
-            np.zeros(len(image.matches), dtype=bool) for image in matched
-        )
-        return Localization(
-            status=solution.status,
-            reason=solution.reason,
-            stamp_ns=query.stamp_ns,
-            localizer='essential',
-            camera_pose=solution.pose,
-            num_matches=sum(len(image.matches) for image in matched),
-            num_inliers=count_keypoints(matched, masks),
-            retrieved=tuple(self.reference_map.image_names[index] for index in retrieved),
-            pairs=pair_matches(features, matched, masks),
-            timings_ms=timer.milliseconds,
-        )
+        names = tuple(self.reference_map.image_names[index] for index in retrieved)
+        return answer(query, 'essential', timer.milliseconds, solution, features, names, matched)

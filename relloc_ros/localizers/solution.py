@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.localizers.reference_matching import MatchedImage, QueryFeatures
-from relloc_ros.structures import PairMatches, PoseEstimate, Status
+from relloc_ros.structures import Localization, PairMatches, PoseEstimate, QueryImage, Status
 from relloc_ros.vision.epipolar_refinement import pose_sampson_errors
 
-__all__ = ['Solution', 'accept', 'count_keypoints', 'pair_matches']
+__all__ = ['Solution', 'accept', 'answer', 'count_keypoints']
 
 AGREEMENT_THRESHOLD_PX = 1.5
 
@@ -70,14 +70,39 @@ def count_keypoints(matched: Sequence[MatchedImage], masks: Sequence[NDArray[np.
     return len(np.unique(np.concatenate(found))) if found else 0
 
 
-def pair_matches(
-    features: QueryFeatures | None,
-    matched: list[MatchedImage],
+def answer(
+    query: QueryImage,
+    localizer: str,
+    timings_ms: Mapping[str, float],
+    solution: Solution,
+    features: QueryFeatures | None = None,
+    retrieved: tuple[str, ...] = (),
+    matched: Sequence[MatchedImage] = (),
+) -> Localization:
+    """Put together what a localizer returns; what it did not get to is left out."""
+    masks = solution.inliers or tuple(
+        np.zeros(len(image.matches), dtype=bool) for image in matched
+    )
+    return Localization(
+        status=solution.status,
+        reason=solution.reason,
+        stamp_ns=query.stamp_ns,
+        localizer=localizer,
+        camera_pose=solution.pose,
+        num_matches=sum(len(image.matches) for image in matched),
+        num_inliers=count_keypoints(matched, masks),
+        retrieved=retrieved,
+        pairs=() if features is None else _pair_matches(features, matched, masks),
+        timings_ms=timings_ms,
+    )
+
+
+def _pair_matches(
+    features: QueryFeatures,
+    matched: Sequence[MatchedImage],
     masks: tuple[NDArray[np.bool_], ...],
 ) -> tuple[PairMatches, ...]:
-    """Give the matches in pixels; masks mark the inliers. None without features."""
-    if features is None:
-        return ()
+    """Give the matches in pixels."""
     return tuple(
         PairMatches(
             image.name,

@@ -30,7 +30,7 @@ from relloc_ros.localizers.reference_matching import (
     match_reference_images,
     retrieve_images,
 )
-from relloc_ros.localizers.solution import Solution, accept, count_keypoints, pair_matches
+from relloc_ros.localizers.solution import Solution, accept, answer
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, PoseEstimate, QueryImage, Status
 from relloc_ros.vision.absolute_pose import absolute_residuals, estimate_absolute_pose
@@ -178,20 +178,7 @@ class StructureLocalizer(Localizer):
         features: QueryFeatures | None = None,
         matching: _Matching | None = None,
     ) -> Localization:
-        images = matching.images if matching else []
         ranking = matching.ranking if matching else ()
-        masks = solution.inliers or tuple(
-            np.zeros(len(image.matches), dtype=bool) for image in images
-        )
-        return Localization(
-            status=solution.status,
-            reason=solution.reason,
-            stamp_ns=query.stamp_ns,
-            localizer='structure',
-            camera_pose=solution.pose,
-            num_matches=sum(len(image.matches) for image in images),
-            num_inliers=count_keypoints(images, masks),
-            retrieved=tuple(self.reference_map.image_names[index] for index in ranking),
-            pairs=pair_matches(features, images, masks),
-            timings_ms=timer.milliseconds,
-        )
+        images = matching.images if matching else ()
+        names = tuple(self.reference_map.image_names[index] for index in ranking)
+        return answer(query, 'structure', timer.milliseconds, solution, features, names, images)
