@@ -14,9 +14,9 @@ from dataclasses import dataclass as plain_dataclass
 from dataclasses import fields
 import difflib
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
 import yaml
@@ -31,6 +31,7 @@ __all__ = [
     'Parameter',
     'RetrievalConfig',
     'StructureConfig',
+    'Value',
     'flatten',
     'make_config',
     'parameters',
@@ -42,6 +43,19 @@ Mutability = Literal['live', 'inactive', 'read_only']
 """When a running node takes a change: at once, on the next configure, or never."""
 
 STRICT = ConfigDict(extra='forbid', allow_inf_nan=False)
+
+
+Value = bool | int | float | str | list[str]
+"""What a setting can be."""
+
+
+def _split(value: Any) -> Any:
+    return [item.strip() for item in value.split(',')] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+"""A list of names, in text divided by commas. Empty is `['']`: an empty list in a parameter file
+has no type for ROS."""
 
 
 def _setting(
@@ -303,9 +317,59 @@ class NodeConfig:
     tf_publish_rate: float = _setting(
         20.0, 'Rate at which map to odom is repeated.', unit='Hz', gt=0, le=1000
     )
+    tf_lost_timeout: float = _setting(
+        0.0,
+        'When this long without a fix, map to odom is not repeated any more; 0 is never.',
+        unit='s',
+        ge=0,
+        le=86400,
+        mutability='live',
+    )
+    two_d_mode: bool = _setting(
+        False, 'The robot drives on the plane z = 0: pose and map to odom without roll and pitch.'
+    )
+    correction_speed: float = _setting(
+        0.0,
+        'Speed at which a correction of map to odom moves the robot; 0 is at once.',
+        unit='m/s',
+        ge=0,
+        le=100,
+        mutability='live',
+    )
+    correction_turn_rate: float = _setting(
+        0.0,
+        'Rate at which a correction of map to odom turns the robot; 0 is at once.',
+        unit='rad/s',
+        ge=0,
+        le=100,
+        mutability='live',
+    )
     image_transport: Literal['raw', 'compressed'] = _setting(
         'raw',
         'raw subscribes to the image topic, compressed to the same name + /compressed.',
+    )
+    cameras: Names = _setting(
+        ('',),
+        'Names of the cameras of a rig, with topics NAME/image and NAME/camera_info; empty is one '
+        'camera on image and camera_info.',
+    )
+    rig_slop: float = _setting(
+        0.02,
+        "Images of a rig's cameras further apart in time do not belong together.",
+        unit='s',
+        ge=0,
+        le=10,
+    )
+    virtual_rig_size: int = _setting(
+        1,
+        'Images of one moving camera that are localized together, by the odometry between them.',
+        ge=1,
+        le=20,
+    )
+    resized_images: bool = _setting(
+        False,
+        'An image of another size than its camera_info, but of the same shape, is a resized one; '
+        'otherwise it is refused.',
     )
     max_rate: float = _setting(
         5.0,
@@ -315,6 +379,23 @@ class NodeConfig:
         le=1000,
         mutability='live',
     )
+    update_min_d: float = _setting(
+        0.0,
+        'A localized robot that has moved less, and turned less than update_min_a, is not '
+        'localized again; both 0 is always.',
+        unit='m',
+        ge=0,
+        le=1000,
+        mutability='live',
+    )
+    update_min_a: float = _setting(
+        0.0,
+        'See update_min_d.',
+        unit='rad',
+        ge=0,
+        le=7,
+        mutability='live',
+    )
     image_timeout: float = _setting(
         2.0,
         'Without an image for this long, diagnostics warn.',
@@ -322,6 +403,34 @@ class NodeConfig:
         gt=0,
         le=3600,
         mutability='live',
+    )
+    relocalize_frames: int = _setting(
+        10, 'Images after which ~/relocalize gives up.', ge=1, le=10000, mutability='live'
+    )
+    relocalize_timeout: float = _setting(
+        10.0,
+        'Time after which ~/relocalize gives up.',
+        unit='s',
+        gt=0,
+        le=3600,
+        mutability='live',
+    )
+    use_initial_pose: bool = _setting(
+        True, 'Listen to initialpose: the search is restricted to its surroundings.'
+    )
+    publish_initial_pose: bool = _setting(
+        False, 'Tell another localizer, as AMCL, where the robot is, on ~/initialpose.'
+    )
+    initial_pose_timeout: float = _setting(
+        10.0,
+        'How long ~/initialpose is repeated until amcl_pose agrees.',
+        unit='s',
+        gt=0,
+        le=3600,
+        mutability='live',
+    )
+    serve_global_localization: bool = _setting(
+        True, 'Serve reinitialize_global_localization; not beside AMCL, which does.'
     )
     autostart: bool = _setting(
         False,
@@ -336,7 +445,7 @@ class Parameter:
 
     Attributes:
         name: dotted key.
-        type: bool, int, float or str.
+        type: bool, int, float, str or list.
         default: the value when nothing is set.
         description: one sentence.
         unit: '' when it has none.
@@ -348,7 +457,7 @@ class Parameter:
 
     name: str
     type: type
-    default: bool | int | float | str
+    default: Value
     description: str
     unit: str
     low: float | None
@@ -385,10 +494,11 @@ def _parameter(name: str, hint: Any, info: FieldInfo) -> Parameter:
     extra = info.json_schema_extra
     assert isinstance(extra, dict)
     choices = get_args(hint) if get_origin(hint) is Literal else ()
+    default = _plain(info.default)
     return Parameter(
         name=name,
-        type=type(info.default),
-        default=info.default,
+        type=type(default),
+        default=default,
         description=info.description or '',
         unit=str(extra['unit']),
         low=bounds.get('ge', bounds.get('gt')),
@@ -398,15 +508,19 @@ def _parameter(name: str, hint: Any, info: FieldInfo) -> Parameter:
     )
 
 
-def flatten(config: Any) -> dict[str, bool | int | float | str]:
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def flatten(config: Any) -> dict[str, Value]:
     """Give the values of a config by dotted key."""
-    values: dict[str, bool | int | float | str] = {}
+    values: dict[str, Value] = {}
     for field in fields(config):
         value = getattr(config, field.name)
         if hasattr(value, '__pydantic_fields__'):
             values.update({f'{field.name}.{key}': leaf for key, leaf in flatten(value).items()})
         else:
-            values[field.name] = value
+            values[field.name] = _plain(value)
     return values
 
 

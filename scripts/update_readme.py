@@ -31,7 +31,7 @@ def _row(parameter: Parameter) -> str:
     default = str(parameter.default).lower() if parameter.type is bool else parameter.default
     choices = ''.join(f' `{choice}`' for choice in parameter.choices)
     meaning = parameter.description + (f' One of{choices}.' if choices else '')
-    shown = f'`{default}`' if default != '' else 'empty'
+    shown = 'empty' if default in ('', ['']) else f'`{default}`'
     return f'| `{parameter.name}` | {shown} | {parameter.unit} | {meaning} |'
 
 

@@ -46,7 +46,7 @@ def test_defaults_of_the_schema_are_those_of_the_class(config_class):
 @pytest.mark.parametrize(('config_class', 'leaf'), all_leaves())
 def test_each_leaf_is_described(config_class, leaf):
     assert leaf.description.endswith('.')
-    assert type(leaf.default) in (bool, int, float, str)
+    assert type(leaf.default) in (bool, int, float, str, list)
     if leaf.type in (int, float):
         assert leaf.low is not None, 'a number needs a range'
         assert leaf.low <= leaf.default
@@ -166,3 +166,9 @@ def test_unusable_files(tmp_path, content, message):
 def test_a_missing_file(tmp_path):
     with pytest.raises(ConfigError, match=r'cannot read .*none\.yaml: No such file'):
         read_config_file(tmp_path / 'none.yaml')
+
+
+def test_lists_are_taken_from_files_and_from_text():
+    for value in (['front', 'rear'], ('front', 'rear'), 'front, rear'):
+        assert make_config(NodeConfig, {'cameras': value}).cameras == ('front', 'rear')
+    assert flatten(NodeConfig())['cameras'] == ['']

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from relloc_ros.config import Value
 from relloc_ros.errors import DataError
 from relloc_ros.evaluation.json_values import (
     covariance_from_rows,
@@ -132,7 +133,7 @@ class Run:
     left_out: tuple[LeftOut, ...]
     body: str
     localizer: str
-    settings: Mapping[str, bool | int | float | str]
+    settings: Mapping[str, Value]
     map_path: str
     map_id: str
     units: str

@@ -12,7 +12,7 @@ import textwrap
 
 import yaml
 
-from relloc_ros.config import LocalizationConfig, NodeConfig, Parameter, parameters
+from relloc_ros.config import LocalizationConfig, NodeConfig, Parameter, Value, parameters
 
 __all__ = ['MUTABILITY', 'node_parameters', 'parameter_file']
 
@@ -52,7 +52,7 @@ def parameter_file() -> str:
             subsequent_indent=comment,
             break_on_hyphens=False,
         )
-        lines.append(f'{indent}{leaf}: {_scalar(parameter.default)}')
+        lines.append(f'{indent}{leaf}: {_yaml(parameter.default)}')
     return HEADER + '\n'.join(lines) + '\n'
 
 
@@ -73,9 +73,10 @@ def _range(parameter: Parameter) -> str:
     return f'{low}..{high}'
 
 
-def _scalar(value: bool | int | float | str) -> str:
+def _yaml(value: Value) -> str:
     style = "'" if isinstance(value, str) else None
-    return str(yaml.safe_dump(value, default_style=style)).splitlines()[0]
+    text = yaml.safe_dump(value, default_style=style, default_flow_style=True)
+    return str(text).splitlines()[0]
 
 
 if __name__ == '__main__':
