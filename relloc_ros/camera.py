@@ -21,6 +21,9 @@ __all__ = ['Camera']
 MAX_ROUND_TRIP_ERROR_PX = 1.0
 """A pixel whose undistorted ray projects further away than this has no usable ray."""
 
+MAX_ROUNDING_PX = 1.0
+"""Width and height of a resized image are whole numbers: one of them may be off by so much."""
+
 
 @dataclass(frozen=True, slots=True)
 class Camera:
@@ -74,6 +77,22 @@ class Camera:
         pixels: Array = np.array(camera.img_from_cam(np.ascontiguousarray(points)), dtype=float)
         pixels[~(points[:, 2] > 0)] = np.nan
         return pixels
+
+    def scaled(self, width: int, height: int) -> Camera:
+        """Return the camera of the same image resized: x becomes s x, and y likewise.
+
+        Raises:
+            DataError: the size is not of the same shape, however it is rounded to pixels.
+        """
+        x_scale, y_scale = width / self.width, height / self.height
+        if abs(x_scale - y_scale) * min(self.width, self.height) > MAX_ROUNDING_PX:
+            raise DataError(
+                f'a camera of {self.width}x{self.height} pixels cannot be scaled to '
+                f'{width}x{height}, which is of another shape'
+            )
+        camera = self.to_pycolmap(1)
+        camera.rescale(width, height)
+        return Camera.from_pycolmap(camera)
 
     def to_pycolmap(self, camera_id: int) -> pycolmap.Camera:
         """Return a fresh pycolmap camera with the given ID."""

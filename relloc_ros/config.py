@@ -230,6 +230,11 @@ class LocalizationConfig:
         ge=0,
     )
     covariance_scale: float = _setting(1.0, 'Factor on every covariance.', gt=0, le=1e6)
+    resized_images: bool = _setting(
+        False,
+        'An image message of another size than its camera_info, but of the same shape, was '
+        'resized; without this it is refused.',
+    )
     random_seed: int = _setting(
         0,
         'Seed of every random step; a frame uses it together with its stamp.',
@@ -365,11 +370,6 @@ class NodeConfig:
         'Images of one moving camera that are localized together, by the odometry between them.',
         ge=1,
         le=20,
-    )
-    resized_images: bool = _setting(
-        False,
-        'An image of another size than its camera_info, but of the same shape, is a resized one; '
-        'otherwise it is refused.',
     )
     max_rate: float = _setting(
         5.0,

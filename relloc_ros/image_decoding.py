@@ -32,6 +32,9 @@ SCALE_16_TO_8_BIT = 255.0 / 65535.0
 MIN_BAYER_SIZE = 3
 """Smaller images come out of OpenCV's interpolation all black."""
 
+MAX_ENLARGEMENT = 8
+"""A header that speaks of more must not make the decoder ask for gigabytes."""
+
 JPEG_MAGIC = b'\xff\xd8\xff'
 PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
 
@@ -76,27 +79,30 @@ _ENCODINGS = {
 }
 
 
-def decode_image(msg: Any, camera: Camera, name: str = '') -> QueryImage:
+def decode_image(msg: Any, camera: Camera, name: str = '', *, resized: bool = False) -> QueryImage:
     """Decode an image message.
 
     Args:
         msg: sensor_msgs/Image or sensor_msgs/CompressedImage.
         camera: of the same size as the image.
         name: topic or file, for messages to people.
+        resized: the camera may be of another size: it is scaled to that of the image, which has
+            to have the same shape.
 
     Raises:
         DataError: the message is damaged, its encoding unknown, or its size not the camera's.
     """
     label = f'image of {name}' if name else 'image'
+    sizes = _Sizes(camera, resized)
     try:
-        pixels = _decompress(msg, camera) if is_compressed(msg) else _decode_raw(msg, camera)
+        pixels = _decompress(msg, sizes) if is_compressed(msg) else _decode_raw(msg, sizes)
     except DataError as error:
         raise DataError(f'{label}: {error}') from error
     except cv2.error as error:
         raise DataError(f'{label} cannot be decoded: {error}') from error
     return QueryImage(
         image=_to_8_bit(pixels),
-        camera=camera,
+        camera=sizes.camera_of(pixels.shape[1], pixels.shape[0]),
         stamp_ns=stamp_of(msg),
         frame_id=msg.header.frame_id.lstrip('/'),
         name=name,
@@ -113,10 +119,43 @@ def is_compressed(msg: Any) -> bool:
     return hasattr(msg, 'format')
 
 
-def _decode_raw(msg: Any, camera: Camera) -> Pixels:
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Which sizes an image may have."""
+
+    camera: Camera
+    resized: bool
+
+    def check(self, width: int, height: int) -> None:
+        if width <= 0 or height <= 0:
+            raise DataError(f'size {width}x{height} has no pixels: the driver sends empty images')
+        self.camera_of(width, height)
+
+    def camera_of(self, width: int, height: int) -> Camera:
+        camera = self.camera
+        if (width, height) == (camera.width, camera.height):
+            return camera
+        problem = f'size {width}x{height} differs from the camera, {camera.width}x{camera.height}'
+        if not self.resized:
+            raise DataError(
+                f'{problem}: use the camera_info that belongs to this image (its binning and '
+                'region of interest count), or set resized_images if somebody resizes the image'
+            )
+        if width > MAX_ENLARGEMENT * camera.width:
+            raise DataError(f'{problem}, and is more than {MAX_ENLARGEMENT} times as large')
+        try:
+            return camera.scaled(width, height)
+        except DataError as error:
+            raise DataError(
+                f'{problem}, and resized_images takes only the same shape: an image that is cut '
+                'needs a camera_info with its region of interest'
+            ) from error
+
+
+def _decode_raw(msg: Any, sizes: _Sizes) -> Pixels:
     encoding = _find_encoding(msg.encoding)
     height, width, step = int(msg.height), int(msg.width), int(msg.step)
-    _check_size(width, height, camera)
+    sizes.check(width, height)
     row_bytes = width * encoding.channels * encoding.bits // 8
     if step < row_bytes:
         raise DataError(
@@ -163,7 +202,7 @@ def _find_encoding(name: str) -> _Encoding:
     raise DataError(f'encoding {name!r} is unknown; {hint}')
 
 
-def _decompress(msg: Any, camera: Camera) -> Pixels:
+def _decompress(msg: Any, sizes: _Sizes) -> Pixels:
     data = bytes(msg.data)
     if data.startswith(JPEG_MAGIC):
         size = _jpeg_size(data)
@@ -176,7 +215,7 @@ def _decompress(msg: Any, camera: Camera) -> Pixels:
         )
     if size is not None:
         # Before decoding: a wrong header could ask for gigabytes.
-        _check_size(*size, camera)
+        sizes.check(*size)
     # As stored: calibration knows nothing of EXIF orientation.
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None:
@@ -185,8 +224,7 @@ def _decompress(msg: Any, camera: Camera) -> Pixels:
             'truncated or damaged'
         )
     pixels = _pixels(decoded)
-    height, width = pixels.shape[:2]
-    _check_size(width, height, camera)
+    sizes.check(pixels.shape[1], pixels.shape[0])
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         return _pixels(cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR))
     return pixels
@@ -206,16 +244,6 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
             return int.from_bytes(data[start + 7 : start + 9], 'big'), height
         start += 2 + int.from_bytes(data[start + 2 : start + 4], 'big')
     return None
-
-
-def _check_size(width: int, height: int, camera: Camera) -> None:
-    if width <= 0 or height <= 0:
-        raise DataError(f'size {width}x{height} has no pixels: the driver sends empty images')
-    if (width, height) != (camera.width, camera.height):
-        raise DataError(
-            f'size {width}x{height} differs from the camera, {camera.width}x{camera.height}: '
-            'use the camera_info that belongs to this image (binning and region of interest count)'
-        )
 
 
 def _pixels(image: Any) -> Pixels:

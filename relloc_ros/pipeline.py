@@ -74,7 +74,7 @@ class Relocalizer:
         """
         start = time.perf_counter()
         try:
-            query = decode_image(message, camera, name)
+            query = decode_image(message, camera, name, resized=self.config.resized_images)
         except DataError as error:
             return _timed(self._error(stamp_of(message), error), start, {})
         decoding = {'decoding': 1e3 * (time.perf_counter() - start)}

@@ -79,10 +79,31 @@ def test_distortion_as_in_opencv_half_a_pixel_on() -> None:
 def test_resize_scales_lengths(camera: Camera) -> None:
     lengths = camera.params.index(CENTRE[1]) + 1
     scaled = (*(0.5 * value for value in camera.params[:lengths]), *camera.params[lengths:])
-    half = Camera(camera.model, 320, 240, scaled)
+    half = camera.scaled(320, 240)
+    assert half == Camera(camera.model, 320, 240, scaled)
     np.testing.assert_allclose(
         half.normalize(0.5 * grid(camera)), camera.normalize(grid(camera)), atol=1e-9
     )
+
+
+@pytest.mark.parametrize('size', [(320, 240), (1280, 960), (213, 160), (214, 160), (100, 75)])
+def test_resize_moves_pixels_as_opencv_does(size: tuple[int, int]) -> None:
+    camera = DISTORTED[1]
+    y, x = np.mgrid[:480, :640].astype(np.float32) + np.float32(0.5)
+    places = cv2.resize(np.dstack([x, y]), size)
+    row, column = size[1] // 3, size[0] // 4
+    centre = np.array([[column + 0.5, row + 0.5]])
+    np.testing.assert_allclose(
+        camera.scaled(*size).normalize(centre),
+        camera.normalize(places[row, column][None]),
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize('size', [(320, 242), (480, 640), (640, 400), (1280, 958), (0, 0)])
+def test_another_shape_is_no_resize(size: tuple[int, int]) -> None:
+    with pytest.raises(DataError, match=r'another shape|not positive'):
+        DISTORTED[1].scaled(*size)
 
 
 def test_points_behind_the_camera_have_no_pixel() -> None:

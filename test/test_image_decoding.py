@@ -290,3 +290,30 @@ def test_damaged_files_never_crash(smooth: NDArray[np.uint8], suffix: str) -> No
         except DataError:
             continue
         assert image.shape[:2] == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize('suffix', ['', '.jpg', '.png'])
+def test_resized_image_has_a_scaled_camera(smooth: NDArray[np.uint8], suffix: str) -> None:
+    half = cv2.resize(smooth, (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
+    message = raw_message(half, 'bgr8')
+    if suffix:
+        message = compressed_message(cv2.imencode(suffix, half)[1].tobytes(), suffix)
+    with pytest.raises(DataError, match=r'19x11 differs .*resized_images'):
+        decode_image(message, camera())
+    query = decode_image(message, camera(), resized=True)
+    assert query.image.shape == (11, 19, 3)
+    assert query.camera == Camera('PINHOLE', 19, 11, (15.0, 15.0, 9.5, 5.5))
+
+
+@pytest.mark.parametrize(
+    ('size', 'words'),
+    [((20, 30), 'takes only the same shape.*region of interest'), ((9 * 38, 9 * 22), '8 times')],
+)
+def test_what_is_no_resized_image(size: tuple[int, int], words: str) -> None:
+    message = raw_message(np.zeros((size[1], size[0]), np.uint8), 'mono8')
+    with pytest.raises(DataError, match=words):
+        decode_image(message, camera(), resized=True)
+
+
+def test_image_of_the_cameras_size_keeps_its_camera(bgr: NDArray[np.uint8]) -> None:
+    assert decode_image(raw_message(bgr, 'bgr8'), camera(), resized=True).camera == camera()

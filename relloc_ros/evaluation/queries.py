@@ -194,7 +194,7 @@ class _BagQuery(Query):
         if isinstance(self._camera, DataError):
             return None
         try:
-            return decode_image(self._frame.image_msg, self._camera).image
+            return decode_image(self._frame.image_msg, self._camera, resized=True).image
         except DataError:
             return None
 
