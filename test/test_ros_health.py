@@ -143,7 +143,7 @@ def test_jump_of_time_forgets_the_fix_but_not_the_counts(health: Health) -> None
 
 
 def test_keys_are_documented(health: Health) -> None:
-    text = (Path(__file__).parent.parent / 'docs' / 'node.md').read_text()
+    text = (Path(__file__).parent.parent / 'docs' / 'ros.md').read_text()
     for key in health.values():
         assert f'`{key}`' in text
     states = [value for name, value in vars(State).items() if not name.startswith('_')]
