@@ -31,6 +31,7 @@ __all__ = [
     'Parameter',
     'RetrievalConfig',
     'StructureConfig',
+    'TrackingConfig',
     'Value',
     'flatten',
     'make_config',
@@ -436,6 +437,19 @@ class NodeConfig:
         False,
         'Configure and activate at start; a lifecycle manager wants false.',
         mutability='read_only',
+    )
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
+class TrackingConfig:
+    """Settings of the tracker: which poses of a sequence are trusted."""
+
+    mahalanobis_threshold: float = _setting(
+        22.46,
+        'Squared Mahalanobis distance (6 degrees of freedom) beyond which a pose contradicts the '
+        'track.',
+        gt=0,
+        le=1e6,
     )
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 import re
 
-from relloc_ros.config import LocalizationConfig, NodeConfig, Parameter, parameters
+from relloc_ros.config import Parameter
+from relloc_ros.ros.parameter_file import node_parameters
 
 README = Path(__file__).resolve().parent.parent / 'README.md'
 START, END = '<!-- parameters -->\n', '<!-- end of parameters -->'
@@ -15,9 +16,8 @@ START, END = '<!-- parameters -->\n', '<!-- end of parameters -->'
 
 def parameter_table() -> str:
     """Give the table in Markdown."""
-    known = {**parameters(NodeConfig), **parameters(LocalizationConfig)}
     lines = ['| name | default | unit | meaning |', '|---|---|---|---|']
-    lines += [_row(parameter) for parameter in known.values()]
+    lines += [_row(parameter) for parameter in node_parameters().values()]
     return '\n'.join(lines) + '\n'
 
 

@@ -26,6 +26,8 @@ FLOORS = {
     'localizers': 3,
     'pipeline': 4,
     'gating': 4,
+    'tracker': 4,
+    'correction': 4,
     'frames': 4,
     'transform_history': 4,
     'image_decoding': 4,

@@ -16,6 +16,7 @@ from relloc_ros.config import (
     LocalizationConfig,
     MapConfig,
     NodeConfig,
+    TrackingConfig,
     flatten,
     make_config,
     parameters,
@@ -24,7 +25,7 @@ from relloc_ros.config import (
 )
 from relloc_ros.errors import ConfigError
 
-CLASSES = (LocalizationConfig, MapConfig, NodeConfig)
+CLASSES = (LocalizationConfig, MapConfig, NodeConfig, TrackingConfig)
 PARAMETER_FILE = Path(__file__).parents[1] / 'config' / 'relloc.yaml'
 
 
@@ -68,7 +69,8 @@ def test_values_out_of_range_are_refused(config_class, leaf):
 
 def test_the_parameter_file_holds_the_defaults():
     values = read_config_file(PARAMETER_FILE)
-    assert values == flatten(NodeConfig()) | flatten(LocalizationConfig())
+    configs = (NodeConfig(), TrackingConfig(), LocalizationConfig())
+    assert values == {name: value for config in configs for name, value in flatten(config).items()}
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,9 @@ def run(
     sec, nanosec = divmod(stamp_ns, NS)
     stamp = SimpleNamespace(sec=sec, nanosec=nanosec)
     message = SimpleNamespace(header=SimpleNamespace(stamp=stamp, frame_id=frame_id))
-    return processor(Frame(message, CAMERA, 'image', time.monotonic()))
+    result = processor(Frame(message, CAMERA, 'image', time.monotonic()))
+    assert result is not None
+    return result
 
 
 def test_pose_is_that_of_the_base() -> None:
@@ -87,10 +89,15 @@ def test_odometry_is_that_of_the_stamp_of_the_image() -> None:
     'settings', [{'tf_mode': 'map_to_base'}, {'tf_mode': 'none'}, {'tf_broadcast': False}]
 )
 def test_odometry_is_not_asked_for_without_need(settings: dict[str, Any]) -> None:
-    result = run(localized(), **settings)
+    buffer = TransformBuffer()
+    buffer.set_transform('base_link', 'cam', 0, BASE_FROM_CAM, static=True)
+    start_s = time.monotonic()
+    result = run(localized(), buffer, transform_timeout=5.0, **settings)
+    assert time.monotonic() - start_s < 2.0
     assert result.odom_from_base is None
     assert result.odom_problem == ''
     assert result.pose is not None
+    assert run(localized(), **settings).odom_from_base is not None
 
 
 @pytest.mark.parametrize('second', [1, 9])

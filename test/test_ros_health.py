@@ -14,11 +14,14 @@ pytest.importorskip('rclpy')
 from diagnostic_msgs.msg import DiagnosticStatus
 import numpy as np
 
+from relloc_ros.camera import Camera
 from relloc_ros.geometry import RigidTransform
-from relloc_ros.ros.frame_processor import FrameResult
+from relloc_ros.ros.frame_processor import Frame, FrameResult
 from relloc_ros.ros.health import Health, State, Surroundings, worst
 from relloc_ros.structures import Localization, PoseEstimate, Status
+from relloc_ros.tracker import TrackingState, Verdict
 
+CAMERA = Camera('PINHOLE', 8, 6, (5.0, 5.0, 4.0, 3.0))
 POSE = PoseEstimate(RigidTransform.identity(), np.eye(6))
 AROUND = Surroundings('/image', 1, '/camera_info', True, '', 2.0, False)
 NS = 1_000_000_000
@@ -57,7 +60,10 @@ def result(status: Status = Status.LOCALIZED, odom_problem: str = '') -> FrameRe
         40,
         timings_ms={'total': 9},
     )
-    return FrameResult(localization, pose, None, odom_problem, 0.02)
+    state = TrackingState.LOCALIZED if localized else TrackingState.SUSPECT
+    verdict = Verdict(state, localized, localization.reason)
+    frame = Frame(None, CAMERA, 'image', 0.0)
+    return FrameResult(frame, localization, pose, None, odom_problem, 0.02, verdict)
 
 
 def kinds(health: Health, around: Surroundings = AROUND) -> dict[str, bytes]:
@@ -71,7 +77,7 @@ def test_all_well(health: Health, clock: SteadyClock) -> None:
     assert health.problems(AROUND) == []
     assert worst([]) == DiagnosticStatus.OK
     values = health.values()
-    assert values['state'] == State.LOCALIZED
+    assert values['state'] == TrackingState.LOCALIZED.value
     assert values['inliers'] == 40
     assert values['last_fix_age_s'] == '1.0'
     assert values['input_rate_hz'] == '1.00'
@@ -112,7 +118,7 @@ def test_frame_without_pose(health: Health, status: Status, level: bytes) -> Non
     assert kinds(health) == {'frame': level}
     assert worst(health.problems(AROUND)) == level
     values = health.values()
-    assert values['state'] == State.NOT_LOCALIZED
+    assert values['state'] == TrackingState.SUSPECT.value
     assert (values['images_processed'], values['images_localized']) == (2, 1)
 
 

@@ -144,8 +144,11 @@ def test_pose_and_status_of_an_image(active: Harness) -> None:
     assert values(frame.status[0]) == {
         'state': 'LOCALIZED',
         'status': 'LOCALIZED',
+        'accepted': 'true',
+        'event': 'LOCALIZED',
         'reason': '',
         'inliers': '30',
+        'innovation': '',
         'ms': '5.0',
         'map_id': 'abc',
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 from relloc_ros.config import (
     LocalizationConfig,
     NodeConfig,
+    TrackingConfig,
     flatten,
     make_config,
     parameters,
@@ -27,7 +28,11 @@ def test_file_is_up_to_date() -> None:
 
 def test_file_holds_the_defaults() -> None:
     values = read_config_file(CONFIG_FILE)
-    defaults = {**flatten(NodeConfig()), **flatten(LocalizationConfig())}
+    defaults = {
+        name: value
+        for config in (NodeConfig(), TrackingConfig(), LocalizationConfig())
+        for name, value in flatten(config).items()
+    }
     assert values == defaults
     assert {name: type(value) for name, value in values.items()} == {
         name: type(value) for name, value in defaults.items()

@@ -59,8 +59,8 @@ def declare(ros: None) -> Iterator[Callable[..., Declared]]:
 
 def test_all_are_declared_with_their_defaults(declare: Callable[..., Declared]) -> None:
     declared = declare()
-    assert declared.ours.node_config() == NodeConfig()
-    assert declared.ours.localization_config() == LocalizationConfig()
+    assert declared.ours.settings()[0] == NodeConfig()
+    assert declared.ours.settings()[1] == LocalizationConfig()
     assert declared.ours.unknown == []
 
 
@@ -82,16 +82,16 @@ def test_descriptors_tell_meaning_range_and_when_changes_are_taken(
 
 def test_overrides_are_taken_also_nested_ones(declare: Callable[..., Declared]) -> None:
     declared = declare(map_path='/a/map', top_k=7, essential__refinement='none')
-    assert declared.ours.node_config().map_path == '/a/map'
-    assert declared.ours.localization_config().top_k == 7
-    assert declared.ours.localization_config().essential.refinement == 'none'
+    assert declared.ours.settings()[0].map_path == '/a/map'
+    assert declared.ours.settings()[1].top_k == 7
+    assert declared.ours.settings()[1].essential.refinement == 'none'
 
 
 def test_integer_serves_as_double(declare: Callable[..., Declared]) -> None:
     declared = declare(max_rate=5)
-    assert declared.ours.node_config().max_rate == 5.0
+    assert declared.ours.settings()[0].max_rate == 5.0
     assert declared.set('max_rate', 7) == ''
-    assert declared.ours.node_config().max_rate == 7.0
+    assert declared.ours.settings()[0].max_rate == 7.0
 
 
 def test_unknown_override_names_the_nearest(declare: Callable[..., Declared]) -> None:
@@ -99,7 +99,7 @@ def test_unknown_override_names_the_nearest(declare: Callable[..., Declared]) ->
     assert declared.ours.unknown == [
         "unknown parameter 'max_rat' (did you mean 'max_rate'?) is ignored"
     ]
-    declared.ours.node_config()
+    declared.ours.settings()[0]
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,11 @@ def test_wrong_override_is_told_when_the_configuration_is_read(
 ) -> None:
     declared = declare(**overrides)
     with pytest.raises(ConfigError, match=words):
-        declared.ours.node_config()
+        declared.ours.settings()[0]
     name = next(iter(overrides))
     if name != 'autostart':
         assert declared.set(name, node_parameters()[name].default) == ''
-        assert declared.ours.node_config() == NodeConfig()
+        assert declared.ours.settings()[0] == NodeConfig()
 
 
 @pytest.mark.parametrize(
@@ -152,5 +152,5 @@ def test_while_active_only_live_parameters_change(declare: Callable[..., Declare
     assert declared.set('autostart', True) != ''
     declared.active = False
     assert declared.set('top_k', 9) == ''
-    assert declared.ours.localization_config().top_k == 9
+    assert declared.ours.settings()[1].top_k == 9
     assert declared.set('autostart', True) != ''

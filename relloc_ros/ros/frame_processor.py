@@ -9,13 +9,17 @@ import logging
 import time
 from typing import Any, Protocol
 
+import numpy as np
+
 from relloc_ros.camera import Camera
 from relloc_ros.config import NodeConfig
+from relloc_ros.correction import planar_pose
 from relloc_ros.errors import DataError, RellocError
 from relloc_ros.frames import base_pose
-from relloc_ros.geometry import RigidTransform
+from relloc_ros.geometry import RigidTransform, rotation_angle
 from relloc_ros.image_decoding import stamp_of
 from relloc_ros.structures import Localization, PoseEstimate, Status
+from relloc_ros.tracker import Verdict
 
 __all__ = ['Frame', 'FrameProcessor', 'FrameResult', 'MessageLocalizer', 'TransformSource']
 
@@ -29,6 +33,9 @@ class TransformSource(Protocol):
         self, target: str, source: str, stamp_ns: int, timeout_s: float
     ) -> RigidTransform:
         """Return ``target_from_source``; raises TransformError at the end of the time."""
+
+    def connects(self, target: str, source: str) -> bool:
+        """Whether transforms lead from one frame to the other, at whatever time."""
 
 
 class MessageLocalizer(Protocol):
@@ -60,50 +67,86 @@ class FrameResult:
     """What became of an image.
 
     Attributes:
+        frame: the image.
         localization: the answer; ERROR if the camera's place on the robot is not known.
         pose: pose of the robot's base in the map; None unless localized.
-        odom_from_base: odometry at the image's stamp; None if not needed or not known.
-        odom_problem: why odometry is not known, '' if it is or is not needed.
+        odom_from_base: odometry at the image's stamp; None if not known.
+        odom_problem: why odometry is not known though it is needed, else ''.
         latency_s: from reception to result.
+        verdict: of the tracker; None as long as the result has not left the worker.
     """
 
+    frame: Frame
     localization: Localization
     pose: PoseEstimate | None
     odom_from_base: RigidTransform | None
     odom_problem: str
     latency_s: float
+    verdict: Verdict | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether there is a pose that the tracker trusts."""
+        return self.verdict is not None and self.verdict.accepted
 
 
 class FrameProcessor:
     """Localizes frames and moves the poses from the camera to the robot's base.
 
+    What it says of frames depends on them and on transforms only, never on earlier frames: the
+    tracker, on the executor's thread, is what remembers. It may leave hints here at any time.
+
     Attributes:
-        transform_timeout: seconds to wait for late transforms; may change at any time.
+        config: settings of the node, live ones included.
+        fixed_at: odometry at the last accepted pose, from which `update_min_d` is counted; None
+            where the robot must be localized wherever it is.
     """
 
     def __init__(
         self, localizer: MessageLocalizer, transforms: TransformSource, config: NodeConfig
     ) -> None:
-        """Keep what is needed; frames and TF mode come from the configuration."""
-        self.transform_timeout = config.transform_timeout
+        """Keep what is needed; frames, TF mode and timeouts come from the configuration."""
+        self.config = config
+        self.fixed_at: RigidTransform | None = None
         self._localizer = localizer
         self._transforms = transforms
-        self._config = config
         self._needs_odometry = config.tf_broadcast and config.tf_mode == 'map_to_odom'
 
-    def __call__(self, frame: Frame) -> FrameResult:
-        """Process a frame. Never raises: whatever goes wrong is `Status.ERROR` with the reason."""
+    def __call__(self, frame: Frame) -> FrameResult | None:
+        """Process a frame; None if the robot has not moved since it was localized.
+
+        Never raises: whatever goes wrong is `Status.ERROR` with the reason.
+        """
         try:
+            if self._stands_still(frame):
+                return None
             localization, pose = self._localize(frame)
         except Exception as error:
             # A defect in one frame must not end the thread, and with it the node's work.
             logger.exception('localization failed')
             localization, pose = self._unexpected(frame, error), None
-        odom_from_base, odom_problem = None, ''
-        if pose is not None and self._needs_odometry:
-            odom_from_base, odom_problem = self._odometry(localization.stamp_ns)
+        # What is not there yet is worth waiting for only with a pose.
+        timeout_s = 0.0 if pose is None else self.config.transform_timeout
+        odom_from_base, odom_problem = self._odometry(localization.stamp_ns, timeout_s)
+        if pose is None:
+            odom_problem = ''
         latency_s = time.monotonic() - frame.received_s
-        return FrameResult(localization, pose, odom_from_base, odom_problem, latency_s)
+        return FrameResult(frame, localization, pose, odom_from_base, odom_problem, latency_s)
+
+    def _stands_still(self, frame: Frame) -> bool:
+        fixed_at, distance, angle = (
+            self.fixed_at,
+            self.config.update_min_d,
+            self.config.update_min_a,
+        )
+        if fixed_at is None or distance <= 0.0 or angle <= 0.0:
+            return False
+        odom_from_base, _ = self._odometry(stamp_of(frame.message), self.config.transform_timeout)
+        if odom_from_base is None:
+            return False
+        motion = fixed_at.inverse() @ odom_from_base
+        moved = float(np.linalg.norm(motion.translation))
+        return moved < distance and rotation_angle(motion.rotation) < angle
 
     def _localize(self, frame: Frame) -> tuple[Localization, PoseEstimate | None]:
         localization = self._localizer.process_message(frame.message, frame.camera, frame.topic)
@@ -114,28 +157,38 @@ class FrameProcessor:
             base_from_cam = self._extrinsics(frame.message)
         except DataError as error:
             return _refuse(localization, str(error)), None
-        return localization, base_pose(localization.camera_pose, base_from_cam)
+        pose = base_pose(localization.camera_pose, base_from_cam)
+        if not self.config.two_d_mode:
+            return localization, pose
+        try:
+            return localization, planar_pose(pose)
+        except DataError as error:
+            return _refuse(localization, str(error)), None
 
     def _extrinsics(self, message: Any) -> RigidTransform:
-        camera_frame = self._config.camera_frame or message.header.frame_id.lstrip('/')
-        base_frame = self._config.base_frame_id
+        camera_frame = self.config.camera_frame or message.header.frame_id.lstrip('/')
+        base_frame = self.config.base_frame_id
         if not camera_frame:
             raise DataError('image has no frame_id: set the parameter camera_frame')
         if camera_frame == base_frame:
             return RigidTransform.identity()
         try:
             return self._transforms.wait_for(
-                base_frame, camera_frame, stamp_of(message), self.transform_timeout
+                base_frame, camera_frame, stamp_of(message), self.config.transform_timeout
             )
         except DataError as error:
             raise DataError(
                 f'where the camera sits is not known, TF {base_frame} <- {camera_frame}: {error}'
             ) from error
 
-    def _odometry(self, stamp_ns: int) -> tuple[RigidTransform | None, str]:
-        odom, base = self._config.odom_frame_id, self._config.base_frame_id
+    def _odometry(self, stamp_ns: int, timeout_s: float) -> tuple[RigidTransform | None, str]:
+        odom, base = self.config.odom_frame_id, self.config.base_frame_id
+        if not (self._needs_odometry or self._transforms.connects(odom, base)):
+            return None, ''
         try:
-            return self._transforms.wait_for(odom, base, stamp_ns, self.transform_timeout), ''
+            return self._transforms.wait_for(
+                odom, base, stamp_ns, self.config.transform_timeout
+            ), ''
         except RellocError as error:
             return None, f'odom TF missing, {odom} <- {base}: {error}'
 

@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from relloc_ros.ros.frame_processor import FrameResult
 from relloc_ros.structures import Status
+from relloc_ros.tracker import TrackingState
 
 __all__ = ['Health', 'Problem', 'State', 'Surroundings', 'worst']
 
@@ -21,13 +22,12 @@ MAX_STAMP_OFFSET_S = 2.0
 
 
 class State:
-    """Values of the key `state`."""
+    """Values of the key `state` beside those of `TrackingState`."""
 
     UNCONFIGURED = 'UNCONFIGURED'
     INACTIVE = 'INACTIVE'
     WAITING = 'WAITING'
-    LOCALIZED = 'LOCALIZED'
-    NOT_LOCALIZED = 'NOT_LOCALIZED'
+    DISABLED = 'DISABLED'
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ class Health:
         self._last_fix_s: float | None = None
         self._last: FrameResult | None = None
         self._stamp_offset_s = 0.0
-        self._received = self._dropped = self._processed = self._localized = 0
+        self._received = self._dropped = self._skipped = 0
+        self._processed = self._localized = self._accepted = 0
         self._rate_since_s, self._rate_received, self._rate_hz = self._since_s, 0, 0.0
 
     def restart(self) -> None:
@@ -108,15 +109,26 @@ class Health:
         """Count an image that a newer one replaced before it was processed."""
         self._dropped += 1
 
+    def image_skipped(self) -> None:
+        """Count an image that was left out since the robot stands still."""
+        self._skipped += 1
+
     def frame_processed(self, result: FrameResult) -> None:
-        """Take the result of an image."""
+        """Take the result of an image, with its verdict."""
         self._last = result
         self._processed += 1
-        self.state = State.NOT_LOCALIZED
+        if result.verdict is not None:
+            self.state = result.verdict.state.value
         if result.localization.localized:
-            self.state = State.LOCALIZED
             self._localized += 1
+        if result.accepted:
+            self._accepted += 1
             self._last_fix_s = self._steady_s()
+
+    def tracked(self, state: TrackingState) -> None:
+        """Take the tracker's state, which may change with time alone."""
+        if self._processed and self._last is not None:
+            self.state = state.value
 
     def problems(self, around: Surroundings) -> list[Problem]:
         """List what is wrong while active."""
@@ -137,8 +149,10 @@ class Health:
             'input_rate_hz': f'{self._input_rate():.2f}',
             'images_received': self._received,
             'images_dropped': self._dropped,
+            'images_skipped': self._skipped,
             'images_processed': self._processed,
             'images_localized': self._localized,
+            'images_accepted': self._accepted,
             'stamp_offset_s': f'{self._stamp_offset_s:.3f}',
         }
 

@@ -13,7 +13,6 @@ import signal
 import time
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 import rclpy
 from rclpy.clock import Clock, ClockType, JumpHandle, JumpThreshold, TimeJump
 from rclpy.duration import Duration
@@ -21,23 +20,27 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CompressedImage, Image
 
-from relloc_ros.config import LocalizationConfig, NodeConfig
+from relloc_ros.config import NodeConfig
 from relloc_ros.errors import RellocError
 from relloc_ros.image_decoding import stamp_of
-from relloc_ros.ros.conversions import diagnostic_message
+from relloc_ros.ros.camera_input import CameraInput
+from relloc_ros.ros.diagnostics import Diagnostics
 from relloc_ros.ros.frame_processor import Frame
-from relloc_ros.ros.health import Health, Problem, State, Surroundings, worst
+from relloc_ros.ros.health import Health, State
 from relloc_ros.ros.log_relay import LogRelay
-from relloc_ros.ros.map_loading import LoadedMap, load_map
+from relloc_ros.ros.map_loading import load_map
+from relloc_ros.ros.outputs import PoseOutput, StatusOutput
 from relloc_ros.ros.parameters import NodeParameters
-from relloc_ros.ros.session import Listening, Session
+from relloc_ros.ros.session import LoadMap, Session
+from relloc_ros.ros.transform_output import TransformOutput
 
 __all__ = ['LocalizationNode', 'main']
 
 NODE_NAME = 'localization_node'
 DIAGNOSTICS_PERIOD_S = 1.0
 
-LoadMap = Callable[[NodeConfig, LocalizationConfig], LoadedMap]
+PARTS = (StatusOutput, PoseOutput, TransformOutput)
+"""In the order in which they learn of a result."""
 
 
 class LocalizationNode(LifecycleNode):
@@ -52,7 +55,6 @@ class LocalizationNode(LifecycleNode):
         """
         # What `destroy_node` needs: a shutdown while this constructor runs calls it.
         self._session: Session | None = None
-        self._listening: Listening | None = None
         self._jump_handle: JumpHandle | None = None
         self._log_relay: LogRelay | None = None
         super().__init__(
@@ -60,18 +62,15 @@ class LocalizationNode(LifecycleNode):
         )
         self._load = load
         self._health = Health()
-        self._logged_problems: set[str] = set()
         self._log_relay = LogRelay(self.get_logger())
         self._log_relay.install()
-        self._ours = NodeParameters(
-            self, lambda: self._listening is not None, self._take_live_parameters
-        )
+        self._ours = NodeParameters(self, self._is_active, self._take_live_parameters)
+        self._diagnostics = Diagnostics(self, self._health, self._ours)
         self._results_ready = self.create_guard_condition(self._publish_results)
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1)),
             post_callback=self._on_time_jump,
         )
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # With use_sim_time, timers on ROS time stand still until /clock comes.
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(
@@ -137,30 +136,38 @@ class LocalizationNode(LifecycleNode):
             self.trigger_activate()
 
     def _configure(self) -> None:
-        config = self._ours.node_config()
-        localization = self._ours.localization_config()
-        self._session = Session(
-            self, self._load, config, localization, self._results_ready.trigger
-        )
+        settings = self._ours.settings()
+        loaded = self._load(settings[0], settings[1])
+        try:
+            session = Session(self, loaded, settings, self._results_ready.trigger)
+        except BaseException:
+            loaded.close()
+            raise
+        try:
+            session.add_parts(PARTS)
+        except BaseException:
+            session.close()
+            raise
+        self._session = session
         self._health.start(State.INACTIVE)
-        self.get_logger().info(f'map {config.map_path} is loaded, ID {self._session.map_id}')
+        self.get_logger().info(f'map {session.config.map_path} is loaded, ID {session.map_id}')
 
     def _activate(self) -> None:
-        config, localization = (self._ours.node_config(), self._ours.localization_config())
-        if self._session is None or not self._session.is_made_with(config, localization):
+        settings = self._ours.settings()
+        if self._session is None or not self._session.is_made_with(settings):
             self._clean_up()
             self._configure()
         session = self._session
         if session is not None:
-            session.take_live(config)
-            self._listening = Listening(self, session, self._on_image)
+            session.take_live(settings[0])
+            session.activate(self._on_image)
             self._health.start(State.WAITING)
-            self.get_logger().info(f'listening to {self._listening.image_topic}')
+            topics = ', '.join(camera.image_topic for camera in session.cameras)
+            self.get_logger().info(f'listening to {topics}')
 
     def _deactivate(self) -> None:
-        listening, self._listening = self._listening, None
-        if listening is not None:
-            listening.close()
+        if self._session is not None and self._session.active:
+            self._session.deactivate()
             self._health.start(State.INACTIVE)
 
     def _clean_up(self) -> None:
@@ -170,19 +177,22 @@ class LocalizationNode(LifecycleNode):
             session.close()
             self._health.start(State.UNCONFIGURED)
 
+    def _is_active(self) -> bool:
+        return self._session is not None and self._session.active
+
     def _take_live_parameters(self, config: NodeConfig) -> None:
         if self._session is not None:
             self._session.take_live(config)
 
-    def _on_image(self, message: Image | CompressedImage) -> None:
-        session, listening = self._session, self._listening
-        if session is None or listening is None:
+    def _on_image(self, camera: CameraInput, message: Image | CompressedImage) -> None:
+        session = self._session
+        if session is None or not session.active:
             return
         self._health.image_received(stamp_of(message), self.get_clock().now().nanoseconds)
-        camera = listening.camera.camera
-        if camera is None:
+        calibration = camera.calibration.camera
+        if calibration is None or not session.enabled:
             return
-        frame = Frame(message, camera, listening.image_topic, time.monotonic())
+        frame = Frame(message, calibration, camera.image_topic, time.monotonic())
         if session.worker.put(frame):
             self._health.image_dropped()
 
@@ -190,9 +200,11 @@ class LocalizationNode(LifecycleNode):
         session = self._session
         if session is None:
             return
-        for result in session.worker.results():
-            self._health.frame_processed(result)
-            session.outputs.publish(result, self._health.state, session.config.transform_tolerance)
+        for result in session.results():
+            if result is None:
+                self._health.image_skipped()
+            else:
+                self._health.frame_processed(result)
 
     def _on_time_jump(self, jump: TimeJump) -> None:
         self.get_logger().warning(
@@ -201,57 +213,12 @@ class LocalizationNode(LifecycleNode):
         )
         if self._session is not None:
             self._session.forget_time()
-        if self._listening is not None:
-            self._health.restart()
+            if self._session.active:
+                self._health.restart()
 
     def _publish_diagnostics(self) -> None:
-        if not self.context.ok():
-            return
-        problems = self._problems()
-        kinds = {problem.kind for problem in problems}
-        for problem in problems:
-            if problem.kind in self._logged_problems or problem.kind == 'failure':
-                continue
-            if problem.level == DiagnosticStatus.ERROR:
-                self.get_logger().error(problem.text)
-            else:
-                self.get_logger().warning(problem.text)
-        self._logged_problems = kinds
-        session = self._session
-        values = {
-            **self._health.values(),
-            'tf': session.outputs.tf_state if session else 'off',
-            'map_id': session.map_id if session else '',
-            'map_path': self.get_parameter('map_path').value,
-        }
-        self._diagnostics.publish(
-            diagnostic_message(
-                self.get_clock().now().nanoseconds,
-                f'{self.get_name()}: localization',
-                worst(problems),
-                '; '.join(problem.text for problem in problems) or self._health.state,
-                values,
-            )
-        )
-
-    def _problems(self) -> list[Problem]:
-        problems = [Problem(text, DiagnosticStatus.WARN, text) for text in self._ours.unknown]
-        if self._health.failure:
-            problems.insert(0, Problem('failure', DiagnosticStatus.ERROR, self._health.failure))
-        session, listening = self._session, self._listening
-        if session is None or listening is None:
-            return problems
-        clock = self.get_clock()
-        around = Surroundings(
-            image_topic=listening.image_topic,
-            num_image_publishers=self.count_publishers(listening.image_topic),
-            camera_info_topic=listening.camera_info_topic,
-            has_camera=listening.camera.camera is not None,
-            camera_problem=listening.camera.problem,
-            image_timeout_s=session.config.image_timeout,
-            silent_clock=clock.ros_time_is_active and clock.now().nanoseconds == 0,
-        )
-        return problems + self._health.problems(around)
+        if self.context.ok():
+            self._diagnostics.publish(self._session)
 
 
 def main(args: Sequence[str] | None = None) -> None:

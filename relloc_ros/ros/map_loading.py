@@ -27,11 +27,13 @@ class LoadedMap:
         localizer: turns image messages into camera poses.
         map_id: short hash of the map's content.
         close: frees the map; the localizer cannot be used any more.
+        reference_map: what the localizer looks at, for pictures.
     """
 
     localizer: MessageLocalizer
     map_id: str
     close: Callable[[], None]
+    reference_map: ReferenceMap | None = None
 
 
 def load_map(config: NodeConfig, localization: LocalizationConfig) -> LoadedMap:
@@ -59,4 +61,4 @@ def load_map(config: NodeConfig, localization: LocalizationConfig) -> LoadedMap:
     except BaseException:
         reference_map.close()
         raise
-    return LoadedMap(localizer, reference_map.map_id, reference_map.close)
+    return LoadedMap(localizer, reference_map.map_id, reference_map.close, reference_map)

@@ -12,7 +12,14 @@ import textwrap
 
 import yaml
 
-from relloc_ros.config import LocalizationConfig, NodeConfig, Parameter, Value, parameters
+from relloc_ros.config import (
+    LocalizationConfig,
+    NodeConfig,
+    Parameter,
+    TrackingConfig,
+    Value,
+    parameters,
+)
 
 __all__ = ['MUTABILITY', 'node_parameters', 'parameter_file']
 
@@ -30,8 +37,8 @@ WIDTH = 99
 
 
 def node_parameters() -> dict[str, Parameter]:
-    """List the parameters of the node by name: its own and those of the localizer."""
-    return parameters(NodeConfig) | parameters(LocalizationConfig)
+    """List the parameters of the node by name: its own, the tracker's, the localizer's."""
+    return parameters(NodeConfig) | parameters(TrackingConfig) | parameters(LocalizationConfig)
 
 
 def parameter_file() -> str:

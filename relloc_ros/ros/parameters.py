@@ -18,7 +18,14 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from relloc_ros.config import LocalizationConfig, NodeConfig, Parameter, make_config, nearest
+from relloc_ros.config import (
+    LocalizationConfig,
+    NodeConfig,
+    Parameter,
+    TrackingConfig,
+    make_config,
+    nearest,
+)
 from relloc_ros.config import parameters as leaves
 from relloc_ros.errors import ConfigError
 from relloc_ros.ros.parameter_file import MUTABILITY, node_parameters
@@ -67,21 +74,17 @@ class NodeParameters:
             self.unknown.append(f"unknown parameter '{name}'{hint} is ignored")
         node.add_on_set_parameters_callback(self._on_set)
 
-    def node_config(self) -> NodeConfig:
-        """Read the settings of the node.
+    def settings(self) -> tuple[NodeConfig, LocalizationConfig, TrackingConfig]:
+        """Read the settings of node, localizer and tracker.
 
         Raises:
             ConfigError: an override has a wrong value.
         """
-        return make_config(NodeConfig, self._values(NodeConfig))
-
-    def localization_config(self) -> LocalizationConfig:
-        """Read the settings of the localizer.
-
-        Raises:
-            ConfigError: an override has a wrong value.
-        """
-        return make_config(LocalizationConfig, self._values(LocalizationConfig))
+        return (
+            make_config(NodeConfig, self._values(NodeConfig)),
+            make_config(LocalizationConfig, self._values(LocalizationConfig)),
+            make_config(TrackingConfig, self._values(TrackingConfig)),
+        )
 
     @property
     def autostart(self) -> bool:
@@ -150,7 +153,7 @@ class NodeParameters:
 
 def _check(values: dict[str, Any]) -> str:
     """Say what is wrong with values of our parameters, '' if nothing."""
-    for config_class in (NodeConfig, LocalizationConfig):
+    for config_class in (NodeConfig, LocalizationConfig, TrackingConfig):
         known = leaves(config_class)
         try:
             make_config(config_class, {k: v for k, v in values.items() if k in known})

@@ -1,116 +1,211 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a node has while it is configured, and while it is active."""
+"""What a node has from configure to cleanup."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+import time
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from tf2_msgs.msg import TFMessage
 
-from relloc_ros.config import LocalizationConfig, NodeConfig, flatten
-from relloc_ros.ros.camera_tracker import CameraTracker
+from relloc_ros.config import LocalizationConfig, NodeConfig, TrackingConfig, flatten
+from relloc_ros.ros.camera_input import CameraInput
 from relloc_ros.ros.frame_processor import Frame, FrameProcessor, FrameResult
 from relloc_ros.ros.map_loading import LoadedMap
-from relloc_ros.ros.outputs import Outputs
 from relloc_ros.ros.parameter_file import node_parameters
+from relloc_ros.ros.part import Part
 from relloc_ros.ros.transforms import TF_QOS, make_buffer
 from relloc_ros.ros.worker import Worker
+from relloc_ros.tracker import Observation, Tracker, TrackingState
 
-__all__ = ['Listening', 'Session']
+__all__ = ['LoadMap', 'Session', 'Settings']
 
 STATIC_TF_QOS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
-STOP_TIMEOUT_S = 1.0
+NS_PER_S = 1_000_000_000
+STOP_TIMEOUT_S = 0.8
 """A worker that needs longer for its last image ends, and frees the map, on its own."""
+
+LoadMap = Callable[[NodeConfig, LocalizationConfig], LoadedMap]
+Settings = tuple[NodeConfig, LocalizationConfig, TrackingConfig]
 
 
 class Session:
-    """From configure to cleanup: the map, transforms, the worker, publishers.
+    """From configure to cleanup: the map, transforms, the tracker, the worker, all parts.
 
     Attributes:
-        map_id: of the loaded map.
-        outputs: publishers.
+        node: owner of publishers and subscriptions.
+        config: settings of the node, with live changes.
+        localization: settings of the localizer.
+        loaded: map and localizer.
         transforms: buffer of /tf and /tf_static.
-        worker: localizes the newest image.
+        tracker: what is known about the robot from image to image.
+        parts: what says and hears something.
+        cameras: inputs; empty while inactive.
+        enabled: whether images are processed.
     """
 
     def __init__(
         self,
         node: Node,
-        load: Callable[[NodeConfig, LocalizationConfig], LoadedMap],
-        config: NodeConfig,
-        localization: LocalizationConfig,
+        loaded: LoadedMap,
+        settings: Settings,
         notify: Callable[[], None],
     ) -> None:
-        """Load the map, listen to TF, start the worker.
+        """Listen to TF and start the worker.
 
         Args:
             node: owner of publishers and subscriptions.
-            load: opens the map and prepares the localizer.
-            config: settings of the node.
-            localization: settings of the localizer.
+            loaded: map and localizer; the session frees them.
+            settings: of node, localizer and tracker.
             notify: called from the worker's thread when it has a result.
-
-        Raises:
-            RellocError: the map or the configuration cannot be used.
         """
-        loaded = load(config, localization)
-        self.map_id = loaded.map_id
-        self._node = node
-        self._config = config
-        self._fixed = _fixed_values(config, localization)
+        self.node = node
+        self.config, self.localization, tracking = settings
+        self.loaded = loaded
         self.transforms = make_buffer()
-        self._processor = FrameProcessor(loaded.localizer, self.transforms, config)
-        try:
-            self.outputs = Outputs(node, config, loaded.map_id)
-            self._tf_subscriptions = [
-                node.create_subscription(TFMessage, '/tf', self._on_tf, TF_QOS),
-                node.create_subscription(
-                    TFMessage, '/tf_static', self._on_static_tf, STATIC_TF_QOS
-                ),
-            ]
-        except BaseException:
-            loaded.close()
-            raise
-        # Last, for from here on the worker owns the map.
-        self.worker: Worker[Frame, FrameResult] = Worker(
-            self._processor, notify=notify, close=loaded.close, max_rate=config.max_rate
-        )
+        self.tracker = Tracker(tracking)
+        self.parts: list[Part] = []
+        self.cameras: list[CameraInput] = []
+        self.enabled = True
+        self._fixed = _fixed_values(settings)
+        self._notify = notify
+        self._last_frame: tuple[int, float] | None = None
+        self._tf_subscriptions = [
+            node.create_subscription(TFMessage, '/tf', self._on_tf, TF_QOS),
+            node.create_subscription(TFMessage, '/tf_static', self._on_static_tf, STATIC_TF_QOS),
+        ]
+        self._start_worker()
 
     @property
-    def config(self) -> NodeConfig:
-        """Settings of the node, with live changes."""
-        return self._config
+    def map_id(self) -> str:
+        """Short hash of the map's content."""
+        return self.loaded.map_id
+
+    @property
+    def active(self) -> bool:
+        """Whether the node listens to its cameras."""
+        return bool(self.cameras)
+
+    def add_parts(self, kinds: Sequence[Callable[[Session], Part]]) -> None:
+        """Create the parts in order."""
+        for kind in kinds:
+            self.parts.append(kind(self))
+
+    def is_made_with(self, settings: Settings) -> bool:
+        """Whether these settings, but for the live ones, are those of this session."""
+        return self._fixed == _fixed_values(settings)
 
     def take_live(self, config: NodeConfig) -> None:
         """Take changes of live settings."""
-        self._config = config
+        self.config = config
+        self.processor.config = config
         self.worker.set_max_rate(config.max_rate)
-        self._processor.transform_timeout = config.transform_timeout
+        for part in self.parts:
+            part.take_live(config)
 
-    def is_made_with(self, config: NodeConfig, localization: LocalizationConfig) -> bool:
-        """Whether these settings, but for the live ones, are those of this session."""
-        return self._fixed == _fixed_values(config, localization)
+    def activate(self, on_image: Callable[[CameraInput, Any], None]) -> None:
+        """Start listening to the cameras."""
+        self.reset_tracking()
+        for part in self.parts:
+            part.activate()
+        names = [name for name in self.config.cameras if name] or ['']
+        self.cameras = [CameraInput(self.node, self.config, name, on_image) for name in names]
+
+    def deactivate(self) -> None:
+        """Stop listening, and lose the result of the image being processed."""
+        cameras, self.cameras = self.cameras, []
+        for camera in cameras:
+            camera.close()
+        self.worker.discard()
+        for part in self.parts:
+            part.deactivate()
+
+    def results(self) -> Iterator[FrameResult | None]:
+        """Take what the worker has done, judged by the tracker and told to all parts.
+
+        Yields:
+            The result of an image; None for one that was left out since the robot stands still.
+        """
+        for result in self.worker.results():
+            if result is None:
+                # For a robot that stands still no time passes: it stays localized, as with AMCL.
+                if self._last_frame is not None:
+                    self._last_frame = self._last_frame[0], time.monotonic()
+                yield None
+                continue
+            localization = result.localization
+            verdict = self.tracker.update(
+                Observation(
+                    localization.stamp_ns, result.pose, result.odom_from_base, localization.reason
+                )
+            )
+            self._last_frame = localization.stamp_ns, time.monotonic()
+            self._hint(result, verdict.accepted)
+            judged = replace(result, verdict=verdict)
+            for part in self.parts:
+                part.frame_processed(judged)
+            yield judged
+
+    def tick(self) -> TrackingState:
+        """Tell the tracker that time passes, on the clock of the images."""
+        if self._last_frame is not None:
+            stamp_ns, received_s = self._last_frame
+            self.tracker.tick(stamp_ns + round(NS_PER_S * (time.monotonic() - received_s)))
+        return self.tracker.state
+
+    def reset_tracking(self) -> None:
+        """Forget where the robot was: it is searched anew."""
+        self.tracker.reset()
+        self.processor.fixed_at = None
+        self._last_frame = None
+
+    def replace_map(self, loaded: LoadedMap) -> None:
+        """Go on with another map; the one before is freed as soon as nobody uses it."""
+        before, self.loaded = self.worker, loaded
+        before.stop(0.0)
+        self._start_worker()
+        self.reset_tracking()
+        for part in self.parts:
+            part.map_changed()
 
     def forget_time(self) -> None:
-        """After a jump of time: drop images, moving transforms and the broadcast transform."""
+        """After a jump of time: drop images, moving transforms, the track, all with a stamp."""
         self.worker.discard()
         self.transforms.clear()
-        self.outputs.reset()
+        self.reset_tracking()
+        for part in self.parts:
+            part.forget_time()
 
     def close(self) -> None:
         """End the worker, which frees the map, and destroy what belongs to the node."""
         self.worker.stop(STOP_TIMEOUT_S)
         for subscription in self._tf_subscriptions:
-            self._node.destroy_subscription(subscription)
-        self.outputs.close()
+            self.node.destroy_subscription(subscription)
+        for part in self.parts:
+            part.close()
+
+    def _start_worker(self) -> None:
+        self.processor = FrameProcessor(self.loaded.localizer, self.transforms, self.config)
+        # From here on the worker owns the map.
+        self.worker: Worker[Frame, FrameResult | None] = Worker(
+            self.processor,
+            notify=self._notify,
+            close=self.loaded.close,
+            max_rate=self.config.max_rate,
+        )
+
+    def _hint(self, result: FrameResult, accepted: bool) -> None:
+        """Let the worker leave images out from the place of this fix on."""
+        if accepted:
+            self.processor.fixed_at = result.odom_from_base
+        elif self.tracker.state is not TrackingState.LOCALIZED:
+            self.processor.fixed_at = None
 
     def _on_tf(self, message: TFMessage) -> None:
         self.transforms.add_message(message, static=False)
@@ -119,61 +214,7 @@ class Session:
         self.transforms.add_message(message, static=True)
 
 
-class Listening:
-    """From activate to deactivate: subscriptions to the camera, and the repetition of TF.
-
-    Attributes:
-        image_topic: resolved name.
-        camera_info_topic: resolved name.
-        camera: calibration in force.
-    """
-
-    def __init__(
-        self, node: Node, session: Session, on_image: Callable[[Image | CompressedImage], None]
-    ) -> None:
-        """Subscribe."""
-        self._node = node
-        self._session = session
-        self.camera = CameraTracker()
-        self.image_topic = node.resolve_topic_name('image')
-        self.camera_info_topic = node.resolve_topic_name('camera_info')
-        image_type: type[Any] = Image
-        if session.config.image_transport == 'compressed':
-            # A remapping of `image` says nothing of `image/compressed`: follow the former.
-            self.image_topic += '/compressed'
-            image_type = CompressedImage
-        session.outputs.reset()
-        self._tf_timer = None
-        if session.outputs.tf_mode == 'map_to_odom':
-            period_s = 1.0 / session.config.tf_publish_rate
-            self._tf_timer = node.create_timer(period_s, self._repeat_odom)
-        qos = QoSOverridingOptions.with_default_policies()
-        self._subscriptions = [
-            node.create_subscription(
-                CameraInfo,
-                self.camera_info_topic,
-                self.camera.update,
-                SENSOR_QOS,
-                qos_overriding_options=qos,
-            ),
-            node.create_subscription(
-                image_type, self.image_topic, on_image, SENSOR_QOS, qos_overriding_options=qos
-            ),
-        ]
-
-    def close(self) -> None:
-        """Unsubscribe, and lose the result of the image being processed."""
-        self._session.worker.discard()
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
-        if self._tf_timer is not None:
-            self._node.destroy_timer(self._tf_timer)
-
-    def _repeat_odom(self) -> None:
-        self._session.outputs.repeat_odom(self._session.config.transform_tolerance)
-
-
-def _fixed_values(config: NodeConfig, localization: LocalizationConfig) -> dict[str, Any]:
+def _fixed_values(settings: Settings) -> dict[str, Any]:
     known = node_parameters()
-    values = {**flatten(config), **flatten(localization)}
+    values = {name: value for config in settings for name, value in flatten(config).items()}
     return {name: value for name, value in values.items() if known[name].mutability != 'live'}

@@ -43,6 +43,9 @@ class Transforms(Protocol):
     ) -> RigidTransform:
         """Return ``target_from_source``, waiting for late transforms."""
 
+    def connects(self, target: str, source: str) -> bool:
+        """Whether transforms lead from one frame to the other, at whatever time."""
+
     def clear(self) -> None:
         """Forget the moving transforms, keep the static ones."""
 
@@ -91,6 +94,10 @@ class Tf2Buffer:
                         raise
                 self._changed.wait(remaining_s)
 
+    def connects(self, target: str, source: str) -> bool:
+        """Whether transforms lead from one frame to the other, at whatever time."""
+        return bool(self._buffer.can_transform(target, source, Time()))
+
     def clear(self) -> None:
         """Forget the moving transforms; tf2 keeps the static ones."""
         self._buffer.clear()
@@ -120,17 +127,12 @@ class Tf2Buffer:
 
 
 class Broadcaster:
-    """Sends transforms from the map on /tf.
-
-    map to odom is repeated with stamps of the node's clock, post-dated and strictly increasing;
-    map to base carries the image's stamp and is sent once.
-    """
+    """Sends transforms from the map on /tf, with strictly increasing stamps."""
 
     def __init__(self, publisher: Publisher, map_frame: str) -> None:
-        """Start without a transform: nothing is sent before the first fix."""
+        """Start without having sent anything."""
         self._publisher = publisher
         self._map_frame = map_frame
-        self._odom: tuple[str, RigidTransform] | None = None
         self._last_stamp_ns = 0
 
     @property
@@ -138,22 +140,14 @@ class Broadcaster:
         """Whether anything was sent."""
         return self._last_stamp_ns > 0
 
-    def set_odom(self, odom_frame: str, map_from_odom: RigidTransform) -> None:
-        """Take a new map to odom."""
-        self._odom = odom_frame, map_from_odom
+    def send_post_dated(self, child: str, stamp_ns: int, map_from_child: RigidTransform) -> None:
+        """Send a transform that holds from now on, with a later stamp than the last."""
+        self._send(child, max(stamp_ns, self._last_stamp_ns + 1), map_from_child)
 
-    def repeat(self, now_ns: int, tolerance_s: float) -> None:
-        """Send map to odom, if there is one."""
-        if self._odom is None:
-            return
-        odom_frame, map_from_odom = self._odom
-        post_dated_ns = now_ns + round(tolerance_s * 1e9)
-        self._send(odom_frame, max(post_dated_ns, self._last_stamp_ns + 1), map_from_odom)
-
-    def send_base(self, base_frame: str, stamp_ns: int, map_from_base: RigidTransform) -> None:
-        """Send map to base; an image of the same or an older stamp than the last adds nothing."""
+    def send(self, child: str, stamp_ns: int, map_from_child: RigidTransform) -> None:
+        """Send a transform that was measured; one that is not newer than the last adds nothing."""
         if stamp_ns > self._last_stamp_ns:
-            self._send(base_frame, stamp_ns, map_from_base)
+            self._send(child, stamp_ns, map_from_child)
 
     def _send(self, child: str, stamp_ns: int, map_from_child: RigidTransform) -> None:
         message = transform_message(self._map_frame, child, stamp_ns, map_from_child)
