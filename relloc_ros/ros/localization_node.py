@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import signal
+import sys
 import time
 from typing import Any
 
@@ -21,7 +22,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from sensor_msgs.msg import CompressedImage, Image
 
 from relloc_ros.config import NodeConfig
-from relloc_ros.errors import RellocError
+from relloc_ros.errors import ConfigError, RellocError
 from relloc_ros.image_decoding import stamp_of
 from relloc_ros.ros.camera_input import CameraInput
 from relloc_ros.ros.diagnostics import Diagnostics
@@ -52,14 +53,22 @@ class LocalizationNode(LifecycleNode):
         Args:
             load: opens the map and prepares the localizer.
             node_options: of rclpy's Node.
+
+        Raises:
+            ConfigError: a parameter was given as an empty list.
         """
         # What `destroy_node` needs: a shutdown while this constructor runs calls it.
         self._session: Session | None = None
         self._jump_handle: JumpHandle | None = None
         self._log_relay: LogRelay | None = None
-        super().__init__(
-            NODE_NAME, automatically_declare_parameters_from_overrides=True, **node_options
-        )
+        try:
+            super().__init__(
+                NODE_NAME, automatically_declare_parameters_from_overrides=True, **node_options
+            )
+        except ValueError as error:
+            raise ConfigError(
+                f'a parameter has no type for ROS; instead of an empty list [] write [""]: {error}'
+            ) from error
         self._load = load
         self._health = Health()
         self._log_relay = LogRelay(self.get_logger())
@@ -237,6 +246,8 @@ def main(args: Sequence[str] | None = None) -> None:
             node.destroy_node()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RellocError as error:
+        sys.exit(f'{NODE_NAME}: {error}')
     except Exception:
         # A consequence of the shutdown is no error.
         if rclpy.ok():
