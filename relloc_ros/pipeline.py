@@ -20,7 +20,7 @@ from relloc_ros.gating import gate
 from relloc_ros.image_decoding import decode_image, stamp_of
 from relloc_ros.localizers import create_localizer
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.structures import Localization, QueryImage, Status
+from relloc_ros.structures import Localization, QueryImage, SearchArea, Status
 
 __all__ = ['Relocalizer', 'frame_seed']
 
@@ -67,8 +67,14 @@ class Relocalizer:
             result = self._error(query.stamp_ns, error)
         return _timed(result, start, {})
 
-    def process_message(self, message: Any, camera: Camera, name: str = '') -> Localization:
-        """Decode an Image or CompressedImage message and localize it.
+    def process_message(
+        self,
+        message: Any,
+        camera: Camera,
+        name: str = '',
+        search_area: SearchArea | None = None,
+    ) -> Localization:
+        """Decode an Image or CompressedImage message and localize it, in an area if one is given.
 
         A message that cannot be decoded is `Status.ERROR` with the reason.
         """
@@ -77,6 +83,7 @@ class Relocalizer:
             query = decode_image(message, camera, name, resized=self.config.resized_images)
         except DataError as error:
             return _timed(self._error(stamp_of(message), error), start, {})
+        query = replace(query, search_area=search_area)
         decoding = {'decoding': 1e3 * (time.perf_counter() - start)}
         return _timed(self.process(query), start, decoding)
 

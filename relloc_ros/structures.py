@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from relloc_ros.camera import Camera
 from relloc_ros.geometry import Array, RigidTransform
 
-__all__ = ['Localization', 'PairMatches', 'PoseEstimate', 'QueryImage', 'Status']
+__all__ = [
+    'Localization',
+    'PairMatches',
+    'PoseEstimate',
+    'QueryImage',
+    'SearchArea',
+    'Status',
+]
 
 
 class Status(str, Enum):
@@ -36,6 +43,19 @@ class Status(str, Enum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SearchArea:
+    """Where the camera that took a query is, if something but the image tells.
+
+    Attributes:
+        centre: (3,) float64 in the map.
+        radius: map units.
+    """
+
+    centre: Array
+    radius: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class QueryImage:
     """An image to localize.
 
@@ -45,6 +65,7 @@ class QueryImage:
         stamp_ns: time of exposure in nanoseconds; seeds the random steps of this frame.
         frame_id: name of the camera's optical frame (x right, y down, z forward).
         name: file name or topic, for messages to people.
+        search_area: where to search; None is the whole map.
     """
 
     image: NDArray[np.uint8]
@@ -52,6 +73,7 @@ class QueryImage:
     stamp_ns: int
     frame_id: str = ''
     name: str = ''
+    search_area: SearchArea | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -302,7 +302,7 @@ def test_two_map_images_are_enough_and_one_is_not(arc_views, tmp_path):
 def test_the_template_answers_in_the_right_form(reference_map, queries):
     result = TemplateLocalizer(reference_map, LocalizationConfig()).localize(queries[0], SEED)
     assert result.camera_pose is None
-    assert len(result.retrieved) == reference_map.num_images
+    assert set(result.retrieved) < set(reference_map.image_names)
 
 
 def test_diverse_images_keep_their_distance():

@@ -18,7 +18,7 @@ from relloc_ros.localizers import LOCALIZERS, Localizer
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import read_image, read_source
 from relloc_ros.pipeline import Relocalizer, frame_seed
-from relloc_ros.structures import Localization, PoseEstimate, QueryImage, Status
+from relloc_ros.structures import Localization, PoseEstimate, QueryImage, SearchArea, Status
 
 EXAMPLE = Path(__file__).parent.parent / 'examples' / 'fr3_office'
 
@@ -81,6 +81,38 @@ def test_a_message_gives_the_same_pose_as_its_image(relocalizer, queries):
     )
     assert from_message.stamp_ns == query.stamp_ns
     assert 'decoding' in from_message.timings_ms
+
+
+@pytest.mark.parametrize('localizer', ['essential', 'retrieval', 'structure'])
+def test_a_search_area_leaves_the_rest_of_the_map_out(office_points_map, queries, localizer):
+    settings = {'localizer': localizer, 'top_k': 4, 'min_similarity': -1}
+    relocalizer = Relocalizer(
+        ReferenceMap.open(office_points_map), make_config(LocalizationConfig, settings)
+    )
+    reference_map = relocalizer.reference_map
+    reference_map.images_near = lambda centre, radius, k: centre[0] < reference_map.centres[:, 0]
+    middle = np.median(reference_map.centres, axis=0)
+    query = queries[0]
+    message = image_message(query.image, query.stamp_ns)
+    area = SearchArea(middle, 0.5)
+    result = relocalizer.process_message(message, query.camera, search_area=area)
+    everywhere = relocalizer.process_message(message, query.camera)
+    x = dict(zip(reference_map.image_names, reference_map.centres[:, 0], strict=True))
+    assert len(result.retrieved) == 4
+    assert min(x[name] for name in result.retrieved) > middle[0]
+    assert min(x[name] for name in everywhere.retrieved) < middle[0]
+
+
+def test_the_right_area_changes_no_pose(relocalizer, queries):
+    query = queries[0]
+    free = relocalizer.process(query)
+    area = SearchArea(free.camera_pose.map_from_body.translation, 0.5)
+    restricted = relocalizer.process(replace(query, search_area=area))
+    np.testing.assert_allclose(
+        restricted.camera_pose.map_from_body.matrix,
+        free.camera_pose.map_from_body.matrix,
+        atol=0.05,
+    )
 
 
 def test_stages_are_timed(relocalizer, queries):

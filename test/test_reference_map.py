@@ -122,6 +122,29 @@ def test_retrieval(built: Path, posed: list[PosedImage]) -> None:
     assert sorted(indices) == [0, 1, 2, 3, 4]
 
 
+def test_retrieval_among_some_images_keeps_their_order(
+    built: Path, posed: list[PosedImage]
+) -> None:
+    reference_map = ReferenceMap.open(built)
+    descriptor = reference_map.describe(read_image(posed[0]))
+    everywhere, similarities = reference_map.retrieve(descriptor, 5)
+    allowed = np.array([False, True, False, True, True])
+    found, values = reference_map.retrieve(descriptor, 2, allowed)
+    np.testing.assert_array_equal(found, everywhere[allowed[everywhere]][:2])
+    np.testing.assert_allclose(values, similarities[allowed[everywhere]][:2], rtol=1e-5)
+    assert sorted(reference_map.retrieve(descriptor, 9, allowed)[0]) == [1, 3, 4]
+
+
+def test_images_near_a_place(built: Path, posed: list[PosedImage]) -> None:
+    reference_map = ReferenceMap.open(built)
+    assert reference_map.images_near(reference_map.centres[0], 0.0, 99).all()
+    far = reference_map.centres[-1] * 1000.0
+    nearest = reference_map.images_near(far, 0.0, 2)
+    assert nearest.sum() == 2
+    distances = np.linalg.norm(reference_map.centres - far, axis=1)
+    assert distances[nearest].max() < distances[~nearest].min()
+
+
 def test_image_without_texture_retrieves_nothing(built: Path) -> None:
     reference_map = ReferenceMap.open(built)
     descriptor = reference_map.describe(np.zeros((90, 120), np.uint8))

@@ -8,6 +8,7 @@ The contract tests in test/test_localizers.py then run on it.
 from __future__ import annotations
 
 from relloc_ros.localizers.base import Localizer, StageTimer
+from relloc_ros.localizers.reference_matching import retrieve_images
 from relloc_ros.structures import Localization, QueryImage, Status
 
 __all__ = ['TemplateLocalizer']
@@ -20,8 +21,7 @@ class TemplateLocalizer(Localizer):
         """Estimate the pose of the query's camera in the map."""
         timer = StageTimer()
         with timer('retrieval'):
-            descriptor = self.reference_map.describe(query.image)
-            indices, _ = self.reference_map.retrieve(descriptor, self.config.top_k)
+            indices = retrieve_images(self.reference_map, query, self.config)
         return Localization(
             status=Status.TOO_FEW_MATCHES,
             reason='this is a template: it estimates nothing',

@@ -22,6 +22,7 @@ __all__ = [
     'MatchedImage',
     'QueryFeatures',
     'extract_query',
+    'images_allowed',
     'match_reference_images',
     'retrieve_images',
 ]
@@ -106,12 +107,23 @@ def extract_query(
     )
 
 
+def images_allowed(
+    reference_map: ReferenceMap, query: QueryImage, config: LocalizationConfig
+) -> NDArray[np.bool_] | None:
+    """Say which (N,) map images can show what the query shows; None if it may be anywhere."""
+    area = query.search_area
+    if area is None:
+        return None
+    return reference_map.images_near(area.centre, area.radius, config.top_k)
+
+
 def retrieve_images(
     reference_map: ReferenceMap, query: QueryImage, config: LocalizationConfig
 ) -> NDArray[np.intp]:
     """Find the `top_k` map images most similar to the query, none below `min_similarity`."""
     descriptor = reference_map.describe(query.image)
-    indices, similarities = reference_map.retrieve(descriptor, config.top_k)
+    allowed = images_allowed(reference_map, query, config)
+    indices, similarities = reference_map.retrieve(descriptor, config.top_k, allowed)
     return np.asarray(indices[similarities >= config.min_similarity], dtype=np.intp)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from relloc_ros.geometry import Array, RigidTransform, exp_so3, log_so3
 from relloc_ros.localizers.base import Localizer, StageTimer
+from relloc_ros.localizers.reference_matching import images_allowed
 from relloc_ros.structures import Localization, PoseEstimate, QueryImage, Status
 
 __all__ = ['RetrievalLocalizer', 'interpolation_weights', 'mean_pose']
@@ -54,7 +55,10 @@ class RetrievalLocalizer(Localizer):
         timer = StageTimer()
         with timer('retrieval'):
             descriptor = self.reference_map.describe(query.image)
-            indices, similarities = self.reference_map.retrieve(descriptor, self.config.top_k)
+            allowed = images_allowed(self.reference_map, query, self.config)
+            indices, similarities = self.reference_map.retrieve(
+                descriptor, self.config.top_k, allowed
+            )
         if len(indices) == 0:
             reason = 'the image has no texture: it is blank, dark, blurred or covered'
             return self._answer(query, timer, Status.NO_FEATURES, reason)

@@ -4,7 +4,7 @@
 
 Sattler et al., CVPR 2019, section 4. `retrieved` matches with similar images, the way of
 hierarchical localization; `direct` searches the points of the whole map, the way of Active
-Search, and looks at no image.
+Search, and looks at no image: it searches everywhere, also if the query has a search area.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ from relloc_ros.map.feature_store import FeatureStore, MapFeatures
 from relloc_ros.map.format import Generation, Manifest, current_generation
 from relloc_ros.map.image_index import ImageIndex, image_digest
 from relloc_ros.map.points import MapPoints
-from relloc_ros.map.similarity_search import make_search
+from relloc_ros.map.reach import reach
+from relloc_ros.map.similarity_search import ExactSearch, make_search
 from relloc_ros.vision.features import FeatureExtractor, create_extractor
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
 
@@ -75,6 +76,7 @@ class ReferenceMap:
         self._poses = index.poses
         self._descriptors = index.descriptors
         self._search = make_search(index.descriptors)
+        self._reaches: dict[int, float] = {}
         self._store = store
         self._descriptor = descriptor
         self._features_weights = manifest.features_weights
@@ -202,8 +204,15 @@ class ReferenceMap:
         """Global descriptors (K, D) float32 of images, as stored."""
         return np.asarray(self._descriptors[indices])
 
-    def retrieve(self, descriptor: FloatArray, k: int) -> tuple[IndexArray, FloatArray]:
+    def retrieve(
+        self, descriptor: FloatArray, k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[IndexArray, FloatArray]:
         """Find the `k` images most similar to a global descriptor (D,).
+
+        Args:
+            descriptor: of the query.
+            k: how many.
+            allowed: (N,) which images may be found; None is all.
 
         Returns:
             Indices and similarities (cosines), best first; fewer than `k` if the map is smaller,
@@ -211,10 +220,36 @@ class ReferenceMap:
         """
         if not descriptor.any():
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+        if allowed is not None:
+            rows = np.flatnonzero(allowed)
+            search = ExactSearch(self._descriptors[rows])
+            similarities, found = search.search(descriptor[np.newaxis], k)
+            return rows[found[0]], similarities[0]
         similarities, indices = self._search.search(
             descriptor[np.newaxis], min(k, self.num_images)
         )
         return indices[0], similarities[0]
+
+    def images_near(self, centre: Array, radius: float, k: int) -> NDArray[np.bool_]:
+        """Find the images that may show what a camera somewhere in an area sees.
+
+        These are the images within the radius and the `reach` of the map. Who drives a few metres
+        beside the way of the mapping camera has none there: the `k` nearest are always among them.
+
+        Args:
+            centre: (3,) of the area, in the map.
+            radius: of the area, map units.
+            k: number of images that will be retrieved.
+
+        Returns:
+            (N,) bool.
+        """
+        distances = np.linalg.norm(self.centres - centre, axis=1)
+        if k not in self._reaches:
+            self._reaches[k] = reach(self.centres, self._descriptors, k)
+        near: NDArray[np.bool_] = distances <= radius + self._reaches[k]
+        near[np.argsort(distances, kind='stable')[:k]] = True
+        return near
 
 
 def _check_sizes(
