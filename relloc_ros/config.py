@@ -383,7 +383,7 @@ class NodeConfig:
     update_min_d: float = _setting(
         0.0,
         'A localized robot that has moved less, and turned less than update_min_a, is not '
-        'localized again; both 0 is always.',
+        'localized again; 0 here or there is always.',
         unit='m',
         ge=0,
         le=1000,

@@ -40,9 +40,10 @@ BASE_FROM_CAM = RigidTransform(exp_so3(np.array([-1.2, 1.2, -1.2])), np.array([0
 
 
 class StubLocalizer:
-    """Decodes as the pipeline does and always sees the same pose."""
+    """Decodes as the pipeline does and sees the pose that is set here."""
 
     def __init__(self) -> None:
+        self.map_from_cam = MAP_FROM_CAM
         self.stamps: list[int] = []
         self.closed = threading.Event()
         self.go_on = threading.Event()
@@ -62,7 +63,7 @@ class StubLocalizer:
             decode_image(message, camera, name)
         except DataError as error:
             return Localization(Status.ERROR, str(error), stamp_ns, 'stub')
-        pose = PoseEstimate(MAP_FROM_CAM, np.diag([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) * 1e-4)
+        pose = PoseEstimate(self.map_from_cam, np.diag([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) * 1e-4)
         return Localization(
             Status.LOCALIZED, '', stamp_ns, 'stub', pose, 40, 30, timings_ms={'total': 5.0}
         )
@@ -74,6 +75,7 @@ class Robot(Node):
     def __init__(self, node_name: str = '/localization_node') -> None:
         super().__init__('robot')
         self.poses: list[PoseWithCovarianceStamped] = []
+        self.global_poses: list[PoseWithCovarianceStamped] = []
         self.frames: list[DiagnosticArray] = []
         self.diagnostics: list[DiagnosticStatus] = []
         self.corrections: list[Any] = []
@@ -85,6 +87,12 @@ class Robot(Node):
         self.clock_publisher = self.create_publisher(Clock, '/clock', 10)
         listen = self.create_subscription
         listen(PoseWithCovarianceStamped, f'{node_name}/pose', self.poses.append, LATCHED)
+        listen(
+            PoseWithCovarianceStamped,
+            f'{node_name}/global_pose',
+            self.global_poses.append,
+            LATCHED,
+        )
         listen(DiagnosticArray, f'{node_name}/status', self.frames.append, 10)
         listen(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         listen(TFMessage, '/tf', self._on_tf, 100)
