@@ -32,6 +32,8 @@ FLOORS = {
     'transform_history': 4,
     'image_decoding': 4,
     'camera_info': 4,
+    'match_drawing': 4,
+    'scene_shapes': 4,
     'bags': 5,
     'evaluation': 5,
     'cli': 5,

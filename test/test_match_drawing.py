@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from relloc_ros.camera import Camera
-from relloc_ros.evaluation.match_drawing import (
+from relloc_ros.match_drawing import (
     INLIER_COLOUR,
     OUTLIER_COLOUR,
     draw_matches,

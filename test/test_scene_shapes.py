@@ -7,14 +7,13 @@ import pytest
 from scipy.stats import chi2
 
 from relloc_ros.camera import Camera
-from relloc_ros.evaluation.scene_shapes import (
-    ErrorColours,
+from relloc_ros.geometry import RigidTransform, exp_so3
+from relloc_ros.scene_shapes import (
     camera_size,
     ellipsoids,
     frustum_lines,
     thin_out,
 )
-from relloc_ros.geometry import RigidTransform, exp_so3
 
 CAMERA = Camera('PINHOLE', 640, 480, (500.0, 500.0, 320.0, 240.0))
 POSE = RigidTransform(exp_so3(np.array([0.3, -1.0, 0.5])), np.array([1.0, -2.0, 3.0]))
@@ -57,26 +56,6 @@ def test_95_percent_of_positions_are_in_an_ellipsoid():
     samples = rng.multivariate_normal(np.zeros(3), covariance[:3, :3], size=20_000)
     inside = np.linalg.norm(samples @ rotation / shape.half_axes[1], axis=1) <= 1.0
     assert inside.mean() == pytest.approx(0.95, abs=0.005)
-
-
-def test_colours_go_from_small_to_large_errors():
-    colours = ErrorColours.of([0.01, 0.1, 1.0, None, np.inf])
-    assert 0.01 <= colours.low < colours.high <= 1.0
-    assert colours.of_error(0.0) == colours.of_error(colours.low) == colours.stops[0]
-    assert colours.of_error(np.inf) == colours.of_error(colours.high) == colours.stops[-1]
-    middle = colours.of_error(np.sqrt(colours.low * colours.high))
-    expected = np.mean([colours.stops[1], colours.stops[2]], axis=0)
-    np.testing.assert_allclose(middle, expected, atol=1)
-    unknown = colours.of_error(None)
-    assert unknown not in colours.stops
-    assert colours.of_errors([0.01, None]).tolist()[1] == list(unknown)
-
-
-@pytest.mark.parametrize('errors', [[], [None], [0.0], [np.inf], [0.2], [0.2, 0.2]])
-def test_colours_of_few_errors(errors):
-    colours = ErrorColours.of(errors)
-    assert 0 < colours.low < colours.high
-    assert colours.of_errors(errors).shape == (len(errors), 3)
 
 
 def test_camera_size_follows_the_extent():

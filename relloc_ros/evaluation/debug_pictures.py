@@ -8,10 +8,10 @@ from pathlib import Path
 
 import cv2
 
-from relloc_ros.evaluation.match_drawing import draw_query
 from relloc_ros.evaluation.outcomes import Outcome
 from relloc_ros.evaluation.queries import Answer, Query
 from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.match_drawing import draw_query
 
 __all__ = ['DebugPictures']
 

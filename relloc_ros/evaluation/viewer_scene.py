@@ -11,16 +11,16 @@ import numpy as np
 
 from relloc_ros.camera import Camera
 from relloc_ros.errors import DataError
+from relloc_ros.evaluation.error_colours import ErrorColours
 from relloc_ros.evaluation.outcomes import Outcome, Run
-from relloc_ros.evaluation.scene_shapes import (
-    ErrorColours,
+from relloc_ros.geometry import Array, RigidTransform
+from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.scene_shapes import (
     camera_size,
     ellipsoids,
     frustum_lines,
     thin_out,
 )
-from relloc_ros.geometry import Array, RigidTransform
-from relloc_ros.map.reference_map import ReferenceMap
 
 __all__ = ['RunScene']
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relloc_ros.evaluation.inspection import Inspection, MapPicture
-from relloc_ros.evaluation.match_drawing import draw_matches
 from relloc_ros.geometry import Array
+from relloc_ros.match_drawing import draw_matches
 from relloc_ros.structures import PairMatches
 
 __all__ = ['Thumbnail', 'match_picture', 'match_png', 'shown_map_image', 'thumbnails']

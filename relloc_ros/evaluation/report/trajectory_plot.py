@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from relloc_ros.evaluation.error_colours import ErrorColours
 from relloc_ros.evaluation.outcomes import Outcome, Run
 from relloc_ros.evaluation.report.scales import (
     count_of,
@@ -27,7 +28,6 @@ from relloc_ros.evaluation.report.theme import (
     new_figure,
     tidy,
 )
-from relloc_ros.evaluation.scene_shapes import ErrorColours
 from relloc_ros.geometry import Array, RigidTransform
 
 if TYPE_CHECKING:
