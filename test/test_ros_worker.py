@@ -81,12 +81,16 @@ def test_discard_forgets_waiting_running_and_finished(
     worker.put(2)
     work.wait_started(2)
     worker.put(3)
-    worker.discard()
+    assert worker.num_pending == 3
+    assert worker.discard() == 3
+    assert worker.num_pending == 0
     assert worker.results() == []
     work.go_on.set()
     worker.put(4)
     assert work.notified.acquire(timeout=5.0)
+    assert worker.num_pending == 1
     assert worker.results() == [8]
+    assert worker.num_pending == 0
     assert work.started == [1, 2, 4]
 
 

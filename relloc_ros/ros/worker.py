@@ -42,6 +42,7 @@ class Worker(Generic[Item, Result]):
         self._last_start_s = float('-inf')
         self._slot: Item | None = None
         self._results: list[Result] = []
+        self._num_running = 0
         self._generation = 0
         self._stopped = False
         self._changed = threading.Condition()
@@ -62,12 +63,25 @@ class Worker(Generic[Item, Result]):
             results, self._results = self._results, []
         return results
 
-    def discard(self) -> None:
-        """Forget the waiting item, the results, and the result of the work going on."""
+    @property
+    def num_pending(self) -> int:
+        """Items taken in whose results were not taken out yet."""
         with self._changed:
+            return self._num_pending()
+
+    def discard(self) -> int:
+        """Forget the waiting item, the results, and the result of the work going on.
+
+        Returns:
+            How many items are lost by that.
+        """
+        with self._changed:
+            num_lost = self._num_pending()
             self._generation += 1
             self._slot = None
+            self._num_running = 0
             self._results = []
+        return num_lost
 
     def set_max_rate(self, max_rate: float) -> None:
         """Change the limit at once."""
@@ -105,10 +119,14 @@ class Worker(Generic[Item, Result]):
                 wait_s = self._wait_s()
                 if self._slot is not None and wait_s <= 0.0:
                     item, self._slot = self._slot, None
+                    self._num_running = 1
                     self._last_start_s = time.monotonic()
                     return self._generation, item
                 self._changed.wait(None if self._slot is None else wait_s)
         return None
+
+    def _num_pending(self) -> int:
+        return (self._slot is not None) + self._num_running + len(self._results)
 
     def _wait_s(self) -> float:
         if self._max_rate <= 0.0:
@@ -118,5 +136,6 @@ class Worker(Generic[Item, Result]):
     def _deliver(self, generation: int, result: Result) -> None:
         with self._changed:
             if generation == self._generation and not self._stopped:
+                self._num_running = 0
                 self._results.append(result)
                 self._notify()
