@@ -433,6 +433,14 @@ class NodeConfig:
     serve_global_localization: bool = _setting(
         True, 'Serve reinitialize_global_localization; not beside AMCL, which does.'
     )
+    bond_heartbeat_period: float = _setting(
+        0.25,
+        "Period of the bond with Nav2's lifecycle manager; 0 is no bond. With autostart there is "
+        'no manager, and none is kept.',
+        unit='s',
+        ge=0,
+        le=60,
+    )
     autostart: bool = _setting(
         False,
         'Configure and activate at start; a lifecycle manager wants false.',

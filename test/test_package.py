@@ -56,7 +56,7 @@ PROVIDERS = {
 }
 """What provides a module of another name."""
 
-OPTIONAL = {'faiss'}
+OPTIONAL = {'bond', 'faiss'}
 """Used where it is installed, in no extra."""
 
 

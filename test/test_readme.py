@@ -24,6 +24,9 @@ def test_parameters_are_those_of_the_schema():
     update = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(update)
     assert update.with_table(README) == README, 'run scripts/update_readme.py'
+    page = (ROOT / 'docs/ros.md').read_text()
+    assert update.with_table(page, complete=True) == page, 'run scripts/update_readme.py'
+    assert '| `max_rate` | `5.0` | Hz | 0..1000 | live |' in page
     assert '`essential.refinement`' in between('<!-- parameters -->', '<!-- end of parameters')
 
 

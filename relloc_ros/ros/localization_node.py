@@ -24,6 +24,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from relloc_ros.config import NodeConfig
 from relloc_ros.errors import ConfigError, RellocError
 from relloc_ros.image_decoding import stamp_of
+from relloc_ros.ros.bond import Bond
 from relloc_ros.ros.camera_input import CameraInput
 from relloc_ros.ros.diagnostics import Diagnostics
 from relloc_ros.ros.frame_processor import Frame
@@ -40,7 +41,7 @@ __all__ = ['LocalizationNode', 'main']
 NODE_NAME = 'localization_node'
 DIAGNOSTICS_PERIOD_S = 1.0
 
-PARTS = (StatusOutput, PoseOutput, TransformOutput)
+PARTS = (StatusOutput, PoseOutput, TransformOutput, Bond)
 """In the order in which they learn of a result."""
 
 

@@ -21,7 +21,7 @@ from relloc_ros.config import (
     parameters,
 )
 
-__all__ = ['MUTABILITY', 'node_parameters', 'parameter_file']
+__all__ = ['MUTABILITY', 'node_parameters', 'parameter_file', 'range_text']
 
 HEADER = """\
 # All parameters of localization_node with their defaults, made from relloc_ros/config.py.
@@ -68,11 +68,12 @@ def _indent(depth: int) -> str:
 
 
 def _details(parameter: Parameter) -> str:
-    details = [parameter.unit, _range(parameter), ' | '.join(parameter.choices)]
+    details = [parameter.unit, range_text(parameter), ' | '.join(parameter.choices)]
     return '; '.join([*filter(None, details), MUTABILITY[parameter.mutability]])
 
 
-def _range(parameter: Parameter) -> str:
+def range_text(parameter: Parameter) -> str:
+    """Write the allowed range as ``low..high``; '' where there is none."""
     if parameter.low is None and parameter.high is None:
         return ''
     low = '' if parameter.low is None else f'{parameter.low:.10g}'
