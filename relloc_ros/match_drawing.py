@@ -10,48 +10,62 @@ from numpy.typing import NDArray
 
 from relloc_ros.geometry import Array
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.structures import Localization, PairMatches
+from relloc_ros.picture_text import Colour, caption, with_banner
+from relloc_ros.structures import Localization, PairMatches, Status
+from relloc_ros.tracker import Verdict
 
 __all__ = ['draw_matches', 'draw_query', 'strongest_pair']
 
 ImageArray = NDArray[np.uint8]
 
 HEIGHT_PX = 360
+MIN_WIDTH_PX = 640
+"""Of pictures with a banner, so that there is room for its text."""
 MAX_LINES = 150
 """Of each kind; more are a solid surface."""
 INLIER_COLOUR, OUTLIER_COLOUR = (80, 200, 60), (60, 60, 230)
 """BGR."""
-TEXT_COLOUR, TEXT_GROUND = (255, 255, 255), (0, 0, 0)
+OUTLIER_OPACITY = 0.35
+POSE_COLOUR, NO_POSE_COLOUR, ERROR_COLOUR = (60, 120, 30), (20, 110, 190), (40, 30, 170)
+"""BGR, of the banner."""
+GROUND = 40
 
 
 def draw_query(
-    image: ImageArray, localization: Localization, reference_map: ReferenceMap
+    image: ImageArray | None,
+    localization: Localization,
+    reference_map: ReferenceMap | None,
+    verdict: Verdict | None = None,
 ) -> ImageArray:
-    """Draw a query beside its best map image; without one, or without thumbnails, alone.
+    """Draw a query beside its best map image, under a banner that says what came out.
 
     Args:
-        image: grey or BGR, as it was localized.
+        image: grey or BGR, as it was localized; None where it cannot be decoded.
         localization: what came out, with its pairs.
-        reference_map: has the thumbnails.
+        reference_map: has the thumbnails; without it, or them, the query stands alone.
+        verdict: what the tracker makes of the pose; None where there is no tracker.
 
     Returns:
-        BGR, 360 pixels high.
+        BGR, 360 pixels high and the banner.
     """
+    if image is None:
+        image = np.full((HEIGHT_PX, MIN_WIDTH_PX), GROUND, np.uint8)
     pair = strongest_pair(localization)
-    if pair is not None:
-        name = pair.image_name
-    elif localization.retrieved:
-        name = localization.retrieved[0]
-    else:
-        name = ''
-    index = reference_map.image_names.index(name) if name else None
-    thumbnail = None if index is None else reference_map.thumbnail(index)
-    if index is None or thumbnail is None:
-        picture = _resized(image)[0]
-    else:
-        camera = reference_map.camera(index)
-        picture = draw_matches(image, thumbnail, pair, (camera.width, camera.height))
-    return _labelled(picture, f'{localization.status} {localization.reason} {name}')
+    name = _best_name(localization, pair)
+    picture, text = _resized(image)[0], f'map image {name}, without a thumbnail'
+    if name and reference_map is not None:
+        index = reference_map.image_names.index(name)
+        thumbnail = reference_map.thumbnail(index)
+        if thumbnail is not None:
+            camera = reference_map.camera(index)
+            picture = draw_matches(image, thumbnail, pair, (camera.width, camera.height))
+            text = f'map image {name}'
+    if name:
+        caption(picture, text)
+    accepted = localization.localized if verdict is None else verdict.accepted
+    reason = localization.reason or ('' if verdict is None else verdict.reason)
+    headline = _headline(localization, verdict)
+    return with_banner(_widened(picture), headline, reason, _colour(localization.status, accepted))
 
 
 def strongest_pair(localization: Localization) -> PairMatches | None:
@@ -66,7 +80,7 @@ def draw_matches(
     pair: PairMatches | None,
     map_size: tuple[int, int],
 ) -> ImageArray:
-    """Put two images side by side, with a line for each match: green inliers over red others.
+    """Put two images side by side, with a line for each match: green inliers, faint red others.
 
     Args:
         query: grey or BGR, in full size.
@@ -85,21 +99,58 @@ def draw_matches(
     right_scale = np.array([right.shape[1] / map_size[0], right.shape[0] / map_size[1]])
     starts = pair.query_points2D * left_scale
     ends = pair.map_points2D * right_scale + [left.shape[1], 0]
-    for kind, colour in ((~pair.inliers, OUTLIER_COLOUR), (pair.inliers, INLIER_COLOUR)):
-        _draw_lines(picture, starts[kind], ends[kind], colour)
+    others = ~pair.inliers
+    faint = picture.copy()
+    _draw_lines(faint, starts[others], ends[others], OUTLIER_COLOUR)
+    cv2.addWeighted(faint, OUTLIER_OPACITY, picture, 1.0 - OUTLIER_OPACITY, 0.0, dst=picture)
+    _draw_lines(picture, starts[pair.inliers], ends[pair.inliers], INLIER_COLOUR)
+    _draw_ends(picture, starts[pair.inliers], ends[pair.inliers], INLIER_COLOUR)
     return picture
 
 
-def _draw_lines(
-    picture: ImageArray, starts: Array, ends: Array, colour: tuple[int, int, int]
-) -> None:
+def _best_name(localization: Localization, pair: PairMatches | None) -> str:
+    if pair is not None:
+        return pair.image_name
+    return localization.retrieved[0] if localization.retrieved else ''
+
+
+def _headline(localization: Localization, verdict: Verdict | None) -> str:
+    status = str(localization.status)
+    parts = [status]
+    if verdict is not None:
+        outcome = '' if verdict.accepted or not localization.localized else ', not accepted'
+        event = f' ({verdict.event.value})' if verdict.event else ''
+        parts = [f'{verdict.state.value}{event}', f'image {status}{outcome}']
+    if localization.num_matches:
+        parts.append(f'{localization.num_inliers} inliers of {localization.num_matches} matches')
+    if 'total' in localization.timings_ms:
+        parts.append(f'{localization.timings_ms["total"]:.0f} ms')
+    return '  |  '.join(parts)
+
+
+def _colour(status: Status, accepted: bool) -> Colour:
+    if status is Status.ERROR:
+        return ERROR_COLOUR
+    return POSE_COLOUR if accepted else NO_POSE_COLOUR
+
+
+def _pixels(starts: Array, ends: Array) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Pixels of the ends of at most MAX_LINES lines."""
     step = -(-len(starts) // MAX_LINES) or 1
     # OpenCV counts from the centre of the first pixel, we from its corner.
-    for start, end in zip(starts[::step] - 0.5, ends[::step] - 0.5, strict=True):
-        points = [tuple(int(value) for value in np.round(point)) for point in (start, end)]
-        cv2.line(picture, points[0], points[1], colour, 1, cv2.LINE_AA)
-        for point in points:
-            cv2.circle(picture, point, 2, colour, -1, cv2.LINE_AA)
+    pixels = np.round(np.hstack([starts[::step], ends[::step]]) - 0.5).astype(int).tolist()
+    return [((x, y), (u, v)) for x, y, u, v in pixels]
+
+
+def _draw_lines(picture: ImageArray, starts: Array, ends: Array, colour: Colour) -> None:
+    for start, end in _pixels(starts, ends):
+        cv2.line(picture, start, end, colour, 1, cv2.LINE_AA)
+
+
+def _draw_ends(picture: ImageArray, starts: Array, ends: Array, colour: Colour) -> None:
+    for start, end in _pixels(starts, ends):
+        cv2.circle(picture, start, 2, colour, -1, cv2.LINE_AA)
+        cv2.circle(picture, end, 2, colour, -1, cv2.LINE_AA)
 
 
 def _resized(image: ImageArray) -> tuple[ImageArray, Array]:
@@ -113,11 +164,6 @@ def _resized(image: ImageArray) -> tuple[ImageArray, Array]:
     return np.asarray(scaled, np.uint8), np.array([new_width / width, HEIGHT_PX / height])
 
 
-def _labelled(picture: ImageArray, text: str) -> ImageArray:
-    # The font knows ASCII alone.
-    line = ' '.join(text.encode('ascii', 'replace').decode().split())
-    for colour, thickness in ((TEXT_GROUND, 3), (TEXT_COLOUR, 1)):
-        cv2.putText(
-            picture, line, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thickness, cv2.LINE_AA
-        )
-    return picture
+def _widened(picture: ImageArray) -> ImageArray:
+    missing = max(0, MIN_WIDTH_PX - picture.shape[1])
+    return np.pad(picture, ((0, 0), (0, missing), (0, 0)), constant_values=GROUND)

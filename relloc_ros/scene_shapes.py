@@ -8,11 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from relloc_ros.camera import Camera
 from relloc_ros.geometry import Array, RigidTransform
 
-__all__ = ['camera_size', 'ellipsoids', 'frustum_lines', 'thin_out']
+__all__ = [
+    'camera_size',
+    'ellipsoids',
+    'evenly',
+    'frustum_lines',
+    'neighbour_distance',
+    'thin_out',
+]
 
 
 CHI2_95_OF_3 = 7.814727903251179
@@ -92,3 +100,17 @@ def thin_out(centres: Array, spacing: float) -> list[int]:
         if np.linalg.norm(centre - centres[chosen[-1]]) >= spacing:
             chosen.append(index)
     return chosen
+
+
+def neighbour_distance(centres: Array) -> float:
+    """Median distance from a camera to the nearest other one: (N, 3) centres; 0 for one alone."""
+    if len(centres) < 2:
+        return 0.0
+    distances, _ = cKDTree(centres).query(centres, k=2)
+    return float(np.median(np.asarray(distances)[:, 1]))
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """Choose at most so many of a sequence, evenly: indices, the first and the last included."""
+    chosen = np.linspace(0, count - 1, min(count, most)) if count else np.empty(0)
+    return [round(index) for index in chosen.tolist()]

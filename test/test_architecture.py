@@ -33,6 +33,7 @@ FLOORS = {
     'image_decoding': 4,
     'camera_info': 4,
     'match_drawing': 4,
+    'picture_text': 4,
     'scene_shapes': 4,
     'bags': 5,
     'evaluation': 5,

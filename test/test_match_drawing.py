@@ -8,18 +8,28 @@ import numpy as np
 import pytest
 
 from relloc_ros.camera import Camera
+from relloc_ros.geometry import RigidTransform
 from relloc_ros.match_drawing import (
+    ERROR_COLOUR,
     INLIER_COLOUR,
+    NO_POSE_COLOUR,
     OUTLIER_COLOUR,
+    OUTLIER_OPACITY,
+    POSE_COLOUR,
     draw_matches,
     draw_query,
     strongest_pair,
 )
-from relloc_ros.structures import Localization, PairMatches, Status
+from relloc_ros.structures import Localization, PairMatches, PoseEstimate, Status
+from relloc_ros.tracker import TrackingState, Verdict
 
 QUERY = np.full((720, 1280), 40, np.uint8)
 THUMBNAIL = np.full((240, 320, 3), 90, np.uint8)
 MAP_SIZE = (1600, 1200)
+BANNER = 68
+LOCALIZED = Localization(
+    Status.LOCALIZED, '', 1, 'essential', PoseEstimate(RigidTransform.identity(), np.eye(6))
+)
 
 
 def make_pair(name, inliers, query=(640.0, 360.0), reference=(800.0, 600.0)):
@@ -57,7 +67,8 @@ def test_inliers_are_drawn_over_outliers():
     picture = draw_matches(QUERY, THUMBNAIL, make_pair('b.jpg', [True, False]), MAP_SIZE)
     np.testing.assert_allclose(picture[180, 600], INLIER_COLOUR, atol=25)
     picture = draw_matches(QUERY, THUMBNAIL, make_pair('b.jpg', [False, False]), MAP_SIZE)
-    np.testing.assert_allclose(picture[180, 600], OUTLIER_COLOUR, atol=25)
+    faint = (1 - OUTLIER_OPACITY) * 40 + OUTLIER_OPACITY * np.array(OUTLIER_COLOUR)
+    np.testing.assert_allclose(picture[180, 600], faint, atol=25)
 
 
 def test_matches_beyond_count_are_thinned_and_none_is_fine():
@@ -78,18 +89,48 @@ def test_the_pair_with_most_inliers_is_the_strongest():
 def test_a_query_beside_its_best_map_image(reference_map):
     pairs = (make_pair('b.jpg', [True]),)
     picture = draw_query(QUERY, failure(pairs, ('a.jpg', 'b.jpg')), reference_map)
-    assert picture.shape == (360, 1120, 3)
-    np.testing.assert_allclose(picture[180, 600], INLIER_COLOUR, atol=25)
-    # What came out is written into the corner.
-    assert (picture[:30, :300] == 255).any()
+    assert picture.shape == (BANNER + 360, 1120, 3)
+    np.testing.assert_allclose(picture[BANNER + 180, 600], INLIER_COLOUR, atol=25)
+    # The name of the map image is in its corner.
+    assert (picture[-30:, -100:] > 250).any()
+    assert not (picture[-30:, :640] > 250).any()
 
 
 def test_a_query_without_matches_stands_beside_what_was_retrieved(reference_map):
-    assert draw_query(QUERY, failure((), ('b.jpg',)), reference_map).shape == (360, 1120, 3)
-    assert draw_query(QUERY, failure((), ('a.jpg',)), reference_map).shape == (360, 640, 3)
-    assert draw_query(QUERY, failure(), reference_map).shape == (360, 640, 3)
+    shape = draw_query(QUERY, failure((), ('b.jpg',)), reference_map).shape
+    assert shape == (BANNER + 360, 1120, 3)
+    for alone in (
+        draw_query(QUERY, failure((), ('a.jpg',)), reference_map),
+        draw_query(QUERY, failure((), ('b.jpg',)), None),
+        draw_query(QUERY, failure(), reference_map),
+    ):
+        assert alone.shape == (BANNER + 360, 640, 3)
+
+
+def test_banner_says_what_came_out(reference_map):
+    colours = {
+        tuple(draw_query(QUERY, localization, None, verdict)[1, 1].tolist())
+        for localization, verdict in (
+            (LOCALIZED, Verdict(TrackingState.LOCALIZED, True)),
+            (LOCALIZED, Verdict(TrackingState.SUSPECT, False, 'far from the track')),
+            (Localization(Status.ERROR, 'no size', 1, 'essential'), None),
+        )
+    }
+    assert colours == {POSE_COLOUR, NO_POSE_COLOUR, ERROR_COLOUR}
+    picture = draw_query(QUERY, LOCALIZED, None, Verdict(TrackingState.LOCALIZED, True))
+    headline, reason = picture[2:24], picture[24:BANNER]
+    assert (headline > 250).any()
+    assert not (reason > 250).any()
+    suspect = Verdict(TrackingState.SUSPECT, False, 'far from the track')
+    assert (draw_query(QUERY, LOCALIZED, None, suspect)[24:BANNER] > 250).any()
+
+
+def test_an_image_that_cannot_be_decoded_has_a_banner_alone():
+    picture = draw_query(None, Localization(Status.ERROR, 'no size', 1, 'essential'), None)
+    assert picture.shape == (BANNER + 360, 640, 3)
+    assert (picture[BANNER:] == 40).all()
 
 
 def test_a_query_of_one_pixel(reference_map):
     one = np.zeros((1, 1, 3), np.uint8)
-    assert draw_query(one, failure(), reference_map).shape == (360, 360, 3)
+    assert draw_query(one, failure(), reference_map).shape == (BANNER + 360, 640, 3)

@@ -45,6 +45,7 @@ ROSDEP_KEYS = {
     'std_srvs',
     'tf2_msgs',
     'tf2_ros_py',
+    'visualization_msgs',
 }
 """ROS packages of every supported distribution, and system packages that rosdep knows."""
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 
 from builtin_interfaces.msg import Time
@@ -15,11 +16,21 @@ from geometry_msgs.msg import (
     TransformStamped,
     Vector3,
 )
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.structures import PoseEstimate
 
-__all__ = ['diagnostic_message', 'pose_message', 'time_message', 'transform_message']
+__all__ = [
+    'diagnostic_message',
+    'image_message',
+    'pose_message',
+    'time_message',
+    'transform_message',
+]
 
 NS_PER_S = 1_000_000_000
 
@@ -64,6 +75,15 @@ def diagnostic_message(
     status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
     message = DiagnosticArray(status=[status])
     message.header.stamp = time_message(stamp_ns)
+    return message
+
+
+def image_message(picture: NDArray[np.uint8], header: Header) -> Image:
+    """Make an Image of a BGR picture (H, W, 3)."""
+    height, width = picture.shape[:2]
+    message = Image(header=header, height=height, width=width, encoding='bgr8', step=3 * width)
+    # Of an array rclpy does not look at each single byte.
+    message.data = array('B', picture.tobytes())
     return message
 
 
