@@ -26,11 +26,13 @@ from relloc_ros.errors import ConfigError, RellocError
 from relloc_ros.image_decoding import stamp_of
 from relloc_ros.ros.bond import Bond
 from relloc_ros.ros.camera_input import CameraInput
+from relloc_ros.ros.debug_image import DebugImageOutput
 from relloc_ros.ros.diagnostics import Diagnostics
 from relloc_ros.ros.frame_processor import Frame
 from relloc_ros.ros.health import Health, State
 from relloc_ros.ros.log_relay import LogRelay
 from relloc_ros.ros.map_loading import load_map
+from relloc_ros.ros.markers import MarkerOutput
 from relloc_ros.ros.outputs import PoseOutput, StatusOutput
 from relloc_ros.ros.parameters import NodeParameters
 from relloc_ros.ros.session import LoadMap, Session
@@ -41,7 +43,7 @@ __all__ = ['LocalizationNode', 'main']
 NODE_NAME = 'localization_node'
 DIAGNOSTICS_PERIOD_S = 1.0
 
-PARTS = (StatusOutput, PoseOutput, TransformOutput, Bond)
+PARTS = (StatusOutput, PoseOutput, TransformOutput, DebugImageOutput, MarkerOutput, Bond)
 """In the order in which they learn of a result."""
 
 
