@@ -119,7 +119,7 @@ def publisher() -> Publisher:
 
 @pytest.fixture
 def broadcaster(publisher: Publisher) -> Broadcaster:
-    return Broadcaster(publisher, 'map')
+    return Broadcaster(publisher.publish, 'map')
 
 
 def test_nothing_is_sent_at_first(broadcaster: Broadcaster, publisher: Publisher) -> None:

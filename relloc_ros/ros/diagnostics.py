@@ -4,19 +4,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+import time
+
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 
 from relloc_ros.ros.conversions import diagnostic_message
-from relloc_ros.ros.health import Health, Problem, Surroundings, worst
+from relloc_ros.ros.health import Health, Problem, State, worst
 from relloc_ros.ros.parameters import NodeParameters
+from relloc_ros.ros.qos import misnamed_overrides
 from relloc_ros.ros.session import Session
 
-__all__ = ['Diagnostics']
+__all__ = ['Diagnostics', 'ProblemLog']
+
+GONE_AFTER_S = 3.0
+"""What comes and goes faster is one problem, told of once."""
+
+
+class ProblemLog:
+    """Logs each problem once when it appears or gets worse, and once when it is gone."""
+
+    def __init__(self, node: Node, steady_s: Callable[[], float] = time.monotonic) -> None:
+        """Start without a problem."""
+        self._logger = node.get_logger()
+        self._steady_s = steady_s
+        self._known: dict[str, tuple[Problem, float]] = {}
+
+    def update(self, problems: list[Problem]) -> None:
+        """Take all problems there are now."""
+        now_s = self._steady_s()
+        for problem in problems:
+            told, _ = self._known.get(problem.kind, (None, 0.0))
+            if told is None or told.level < problem.level:
+                self._log(problem)
+                told = problem
+            self._known[problem.kind] = told, now_s
+        for kind, (problem, seen_s) in list(self._known.items()):
+            if now_s - seen_s >= GONE_AFTER_S:
+                del self._known[kind]
+                self._logger.info(f'no longer: {problem.text}')
+
+    def forget(self) -> None:
+        """Forget all problems: nobody looks for them now."""
+        self._known.clear()
+
+    def _log(self, problem: Problem) -> None:
+        # One line each: rclpy refuses two severities from one line of code.
+        if problem.level == DiagnosticStatus.ERROR:
+            self._logger.error(problem.text)
+        else:
+            self._logger.warning(problem.text)
 
 
 class Diagnostics:
-    """Publishes what is wrong and the figures; logs each problem once when it appears."""
+    """Publishes what is wrong and the figures, and logs what is wrong."""
 
     def __init__(self, node: Node, health: Health, parameters: NodeParameters) -> None:
         """Create the publisher."""
@@ -24,56 +66,108 @@ class Diagnostics:
         self._health = health
         self._parameters = parameters
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self._logged: set[str] = set()
+        self._unknown_log = ProblemLog(node)
+        self._active_log = ProblemLog(node)
 
     def publish(self, session: Session | None) -> None:
         """Report on the node and its session."""
-        problems = self._problems(session)
-        self._log(problems)
+        unknown = [Problem(text, DiagnosticStatus.WARN, text) for text in self._parameters.unknown]
+        self._unknown_log.update(unknown)
+        missing: list[str] = []
+        found: list[Problem] = []
+        if session is not None and session.active:
+            missing = self._enter_state(session)
+            found = list(self._active_problems(session))
+            self._active_log.update(found)
+        else:
+            self._active_log.forget()
+        problems = unknown + found
+        if self._health.failure:
+            # It was logged when it happened.
+            problems.insert(0, Problem('failure', DiagnosticStatus.ERROR, self._health.failure))
+        text = self._health.state
+        if missing:
+            text += f' for {", ".join(missing)}'
+        self._send(session, worst(problems), '; '.join([text, *(item.text for item in problems)]))
+
+    def explain(self, session: Session | None) -> str:
+        """Say why no image is localized now, '' if nothing is known to be wrong."""
+        if session is None or not session.active:
+            return f'the node is {self._health.state}'
+        missing = ', '.join(self._missing(session))
+        if missing:
+            return f'waiting for {missing}'
+        return '; '.join(problem.text for problem in self._active_problems(session))
+
+    def _enter_state(self, session: Session) -> list[str]:
+        """Set the state of an active node; returns the inputs that are waited for."""
+        tracking = session.tick()
+        if not session.enabled:
+            self._health.state = State.DISABLED
+            return []
+        missing = list(self._missing(session))
+        waits = missing or not self._health.has_result
+        self._health.state = State.WAITING if waits else tracking.value
+        return missing
+
+    def _missing(self, session: Session) -> Iterator[str]:
+        for camera in session.cameras:
+            yield from camera.missing(session.config.image_timeout)
+        for problem in self._extrinsics_problems(session):
+            yield f'TF {session.config.base_frame_id} <- {problem.kind.partition(":")[2]}'
+
+    def _active_problems(self, session: Session) -> Iterator[Problem]:
+        clock = self._node.get_clock()
+        if clock.ros_time_is_active and clock.now().nanoseconds == 0:
+            yield Problem(
+                'clock',
+                DiagnosticStatus.WARN,
+                'use_sim_time is set, but nothing comes on /clock: play the bag with --clock, '
+                'or switch use_sim_time off',
+            )
+        topics = list(session.transform_input.topics)
+        if session.enabled:
+            for camera in session.cameras:
+                yield from camera.problems(session.config.image_timeout)
+                topics += camera.topics
+            yield from self._result_problems(session)
+        yield from session.transform_input.problems()
+        yield from misnamed_overrides(self._node, topics)
+        for part in session.parts:
+            yield from part.problems()
+
+    def _result_problems(self, session: Session) -> Iterator[Problem]:
+        extrinsics = list(self._extrinsics_problems(session))
+        yield from extrinsics
+        for problem in self._health.problems(session.tracker.state):
+            # An image whose camera's place is not known says so too.
+            if not (extrinsics and problem.kind.startswith('image:')):
+                yield problem
+
+    def _extrinsics_problems(self, session: Session) -> Iterator[Problem]:
+        config = session.config
+        for camera in session.cameras:
+            camera_frame = config.camera_frame or camera.frame_id
+            if camera_frame:
+                problem = session.transform_input.extrinsics_problem(
+                    config.base_frame_id, camera_frame
+                )
+                if problem is not None:
+                    yield problem
+
+    def _send(self, session: Session | None, level: bytes, text: str) -> None:
+        num_pending = session.worker.num_pending if session else 0
         values = {
-            **self._health.values(),
+            **self._health.values(num_pending, session.num_lost if session else 0),
             'tf': '',
             'map_id': session.map_id if session else '',
             'map_path': self._node.get_parameter('map_path').value,
         }
+        if session is not None and session.active:
+            offsets_s = [camera.watch.stamp_offset_s for camera in session.cameras]
+            values['stamp_offset_s'] = f'{max(offsets_s, key=abs):.3f}'
         for part in session.parts if session else ():
             values.update(part.values())
-        text = '; '.join(problem.text for problem in problems) or self._health.state
         stamp_ns = self._node.get_clock().now().nanoseconds
         name = f'{self._node.get_name()}: localization'
-        self._publisher.publish(diagnostic_message(stamp_ns, name, worst(problems), text, values))
-
-    def _log(self, problems: list[Problem]) -> None:
-        for problem in problems:
-            # A failed transition was logged when it failed.
-            if problem.kind in self._logged or problem.kind == 'failure':
-                continue
-            if problem.level == DiagnosticStatus.ERROR:
-                self._node.get_logger().error(problem.text)
-            else:
-                self._node.get_logger().warning(problem.text)
-        self._logged = {problem.kind for problem in problems}
-
-    def _problems(self, session: Session | None) -> list[Problem]:
-        unknown = self._parameters.unknown
-        problems = [Problem(text, DiagnosticStatus.WARN, text) for text in unknown]
-        if self._health.failure:
-            problems.insert(0, Problem('failure', DiagnosticStatus.ERROR, self._health.failure))
-        if session is None or not session.active:
-            return problems
-        clock = self._node.get_clock()
-        camera = session.cameras[0]
-        around = Surroundings(
-            image_topic=camera.image_topic,
-            num_image_publishers=self._node.count_publishers(camera.image_topic),
-            camera_info_topic=camera.camera_info_topic,
-            has_camera=camera.calibration.camera is not None,
-            camera_problem=camera.calibration.problem,
-            image_timeout_s=session.config.image_timeout,
-            silent_clock=clock.ros_time_is_active and clock.now().nanoseconds == 0,
-        )
-        self._health.tracked(session.tick())
-        problems += self._health.problems(around)
-        for part in session.parts:
-            problems += part.problems()
-        return problems
+        self._publisher.publish(diagnostic_message(stamp_ns, name, level, text, values))

@@ -23,7 +23,6 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from relloc_ros.config import NodeConfig
 from relloc_ros.errors import ConfigError, RellocError
-from relloc_ros.image_decoding import stamp_of
 from relloc_ros.ros.bond import Bond
 from relloc_ros.ros.camera_input import CameraInput
 from relloc_ros.ros.debug_image import DebugImageOutput
@@ -200,9 +199,10 @@ class LocalizationNode(LifecycleNode):
         session = self._session
         if session is None or not session.active:
             return
-        self._health.image_received(stamp_of(message), self.get_clock().now().nanoseconds)
+        self._health.image_received()
         calibration = camera.calibration.camera
         if calibration is None or not session.enabled:
+            self._health.image_skipped()
             return
         frame = Frame(message, calibration, camera.image_topic, time.monotonic())
         if session.worker.put(frame):

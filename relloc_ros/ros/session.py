@@ -10,8 +10,6 @@ import time
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from tf2_msgs.msg import TFMessage
 
 from relloc_ros.config import LocalizationConfig, NodeConfig, TrackingConfig, flatten
 from relloc_ros.ros.camera_input import CameraInput
@@ -19,13 +17,11 @@ from relloc_ros.ros.frame_processor import Frame, FrameProcessor, FrameResult
 from relloc_ros.ros.map_loading import LoadedMap
 from relloc_ros.ros.parameter_file import node_parameters
 from relloc_ros.ros.part import Part
-from relloc_ros.ros.transforms import TF_QOS, make_buffer
+from relloc_ros.ros.transform_input import TransformInput
 from relloc_ros.ros.worker import Worker
 from relloc_ros.tracker import Observation, Tracker, TrackingState
 
 __all__ = ['LoadMap', 'Session', 'Settings']
-
-STATIC_TF_QOS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 NS_PER_S = 1_000_000_000
 STOP_TIMEOUT_S = 0.8
@@ -43,11 +39,13 @@ class Session:
         config: settings of the node, with live changes.
         localization: settings of the localizer.
         loaded: map and localizer.
-        transforms: buffer of /tf and /tf_static.
+        transform_input: subscriptions to /tf and /tf_static.
+        transforms: their buffer.
         tracker: what is known about the robot from image to image.
         parts: what says and hears something.
         cameras: inputs; empty while inactive.
         enabled: whether images are processed.
+        num_lost: images since activation whose results were discarded, as after a jump of time.
     """
 
     def __init__(
@@ -64,22 +62,23 @@ class Session:
             loaded: map and localizer; the session frees them.
             settings: of node, localizer and tracker.
             notify: called from the worker's thread when it has a result.
+
+        Raises:
+            ConfigError: an override of a QoS has a value that makes no sense.
         """
         self.node = node
         self.config, self.localization, tracking = settings
         self.loaded = loaded
-        self.transforms = make_buffer()
+        self.transform_input = TransformInput(node, self.config)
+        self.transforms = self.transform_input.buffer
         self.tracker = Tracker(tracking)
         self.parts: list[Part] = []
         self.cameras: list[CameraInput] = []
         self.enabled = True
+        self.num_lost = 0
         self._fixed = _fixed_values(settings)
         self._notify = notify
         self._last_frame: tuple[int, float] | None = None
-        self._tf_subscriptions = [
-            node.create_subscription(TFMessage, '/tf', self._on_tf, TF_QOS),
-            node.create_subscription(TFMessage, '/tf_static', self._on_static_tf, STATIC_TF_QOS),
-        ]
         self._start_worker()
 
     @property
@@ -110,19 +109,29 @@ class Session:
             part.take_live(config)
 
     def activate(self, on_image: Callable[[CameraInput, Any], None]) -> None:
-        """Start listening to the cameras."""
+        """Start listening to the cameras.
+
+        Raises:
+            ConfigError: an override of a QoS has a value that makes no sense.
+        """
+        self.num_lost = 0
         self.reset_tracking()
         for part in self.parts:
             part.activate()
         names = [name for name in self.config.cameras if name] or ['']
-        self.cameras = [CameraInput(self.node, self.config, name, on_image) for name in names]
+        try:
+            for name in names:
+                self.cameras.append(CameraInput(self.node, self.config, name, on_image))
+        except BaseException:
+            self.deactivate()
+            raise
 
     def deactivate(self) -> None:
         """Stop listening, and lose the result of the image being processed."""
         cameras, self.cameras = self.cameras, []
         for camera in cameras:
             camera.close()
-        self.worker.discard()
+        self.discard()
         for part in self.parts:
             part.deactivate()
 
@@ -167,6 +176,7 @@ class Session:
 
     def replace_map(self, loaded: LoadedMap) -> None:
         """Go on with another map; the one before is freed as soon as nobody uses it."""
+        self.discard()
         before, self.loaded = self.worker, loaded
         before.stop(0.0)
         self._start_worker()
@@ -176,17 +186,22 @@ class Session:
 
     def forget_time(self) -> None:
         """After a jump of time: drop images, moving transforms, the track, all with a stamp."""
-        self.worker.discard()
+        self.discard()
         self.transforms.clear()
         self.reset_tracking()
+        for camera in self.cameras:
+            camera.watch.forget_time()
         for part in self.parts:
             part.forget_time()
+
+    def discard(self) -> None:
+        """Forget images and results on their way."""
+        self.num_lost += self.worker.discard()
 
     def close(self) -> None:
         """End the worker, which frees the map, and destroy what belongs to the node."""
         self.worker.stop(STOP_TIMEOUT_S)
-        for subscription in self._tf_subscriptions:
-            self.node.destroy_subscription(subscription)
+        self.transform_input.close()
         for part in self.parts:
             part.close()
 
@@ -206,12 +221,6 @@ class Session:
             self.processor.fixed_at = result.odom_from_base
         elif self.tracker.state is not TrackingState.LOCALIZED:
             self.processor.fixed_at = None
-
-    def _on_tf(self, message: TFMessage) -> None:
-        self.transforms.add_message(message, static=False)
-
-    def _on_static_tf(self, message: TFMessage) -> None:
-        self.transforms.add_message(message, static=True)
 
 
 def _fixed_values(settings: Settings) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from relloc_ros.correction import Correction
 from relloc_ros.ros.frame_processor import FrameResult
 from relloc_ros.ros.health import Problem
 from relloc_ros.ros.part import Part
-from relloc_ros.ros.transforms import TF_QOS, Broadcaster
+from relloc_ros.ros.qos import tf_qos
+from relloc_ros.ros.transforms import Broadcaster
 
 if TYPE_CHECKING:
     from relloc_ros.ros.session import Session
@@ -39,7 +40,7 @@ class TransformOutput(Part):
         super().__init__(session)
         config = session.config
         self._mode = config.tf_mode if config.tf_broadcast else 'none'
-        self._publisher = self.node.create_publisher(TFMessage, '/tf', TF_QOS)
+        self._publisher = self.node.create_publisher(TFMessage, '/tf', tf_qos())
         self._timer: Timer | None = None
         self.forget_time()
 
@@ -73,7 +74,7 @@ class TransformOutput(Part):
     def forget_time(self) -> None:
         """Forget the transform."""
         config = self.session.config
-        self._broadcaster = Broadcaster(self._publisher, config.global_frame_id)
+        self._broadcaster = Broadcaster(self._send, config.global_frame_id)
         self._correction = Correction(config.correction_speed, config.correction_turn_rate)
         self._last_step_ns: int | None = None
         self._last_fix_s = time.monotonic()
@@ -111,6 +112,10 @@ class TransformOutput(Part):
     def close(self) -> None:
         """Destroy the publisher."""
         self.node.destroy_publisher(self._publisher)
+
+    def _send(self, message: TFMessage) -> None:
+        self.session.transform_input.watch.sent(message)
+        self._publisher.publish(message)
 
     def _timed_out(self) -> bool:
         timeout_s = self.session.config.tf_lost_timeout

@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import threading
 import time
 from typing import Any, Protocol
 
-from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
 from rclpy.time import Time
 from tf2_msgs.msg import TFMessage
 
@@ -27,9 +26,9 @@ try:
 except ImportError:
     tf2_ros = None
 
-__all__ = ['TF_QOS', 'Broadcaster', 'Tf2Buffer', 'Transforms', 'make_buffer']
+__all__ = ['Broadcaster', 'Tf2Buffer', 'Transforms', 'make_buffer']
 
-TF_QOS = QoSProfile(depth=100)
+NS_PER_S = 1_000_000_000
 
 
 class Transforms(Protocol):
@@ -109,29 +108,34 @@ class Tf2Buffer:
         try:
             found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns))
         except tf2_ros.ExtrapolationException as error:
-            raise TransformError(self._side(target, source, stamp_ns), str(error)) from error
+            raise self._out_of_time(target, source, stamp_ns, str(error)) from error
         except tf2_ros.LookupException as error:
             raise TransformError(TransformErrorKind.UNKNOWN_FRAME, str(error)) from error
         except tf2_ros.TransformException as error:
             raise TransformError(TransformErrorKind.NOT_CONNECTED, str(error)) from error
         return transform_from_message(found.transform)
 
-    def _side(self, target: str, source: str, stamp_ns: int) -> TransformErrorKind:
+    def _out_of_time(self, target: str, source: str, stamp_ns: int, text: str) -> TransformError:
         try:
             latest = self._buffer.get_latest_common_time(target, source)
         except tf2_ros.TransformException:
             # A frame has no data, as after `clear`: some may come.
-            return TransformErrorKind.IN_FUTURE
-        is_late = stamp_ns > latest.nanoseconds
-        return TransformErrorKind.IN_FUTURE if is_late else TransformErrorKind.TOO_OLD
+            return TransformError(TransformErrorKind.IN_FUTURE, text)
+        late_s = (stamp_ns - latest.nanoseconds) / NS_PER_S
+        if late_s <= 0.0:
+            return TransformError(TransformErrorKind.TOO_OLD, text)
+        return TransformError(
+            TransformErrorKind.IN_FUTURE,
+            f'asked for time {stamp_ns / NS_PER_S:.3f}, the newest data is {late_s:.3f} s older',
+        )
 
 
 class Broadcaster:
     """Sends transforms from the map on /tf, with strictly increasing stamps."""
 
-    def __init__(self, publisher: Publisher, map_frame: str) -> None:
+    def __init__(self, publish: Callable[[TFMessage], None], map_frame: str) -> None:
         """Start without having sent anything."""
-        self._publisher = publisher
+        self._publish = publish
         self._map_frame = map_frame
         self._last_stamp_ns = 0
 
@@ -151,5 +155,5 @@ class Broadcaster:
 
     def _send(self, child: str, stamp_ns: int, map_from_child: RigidTransform) -> None:
         message = transform_message(self._map_frame, child, stamp_ns, map_from_child)
-        self._publisher.publish(TFMessage(transforms=[message]))
+        self._publish(TFMessage(transforms=[message]))
         self._last_stamp_ns = stamp_ns
