@@ -40,8 +40,9 @@ __all__ = [
     'read_config_file',
 ]
 
-Mutability = Literal['live', 'inactive', 'read_only']
-"""When a running node takes a change: at once, on the next configure, or never."""
+Mutability = Literal['live', 'reload', 'inactive', 'read_only']
+"""When a running node takes a change: at once, when asked to load its map again, on the next
+activation (refused while active), or never."""
 
 STRICT = ConfigDict(extra='forbid', allow_inf_nan=False)
 
@@ -293,7 +294,7 @@ class MapConfig:
 class NodeConfig:
     """Settings of the ROS node around the localizer; names follow Nav2's AMCL where it has one."""
 
-    map_path: str = _setting('', 'Folder of the map.')
+    map_path: str = _setting('', 'Folder of the map.', mutability='reload')
     global_frame_id: str = _setting('map', 'Frame of the published pose.')
     odom_frame_id: str = _setting('odom', 'Frame of odometry, child of the map frame.')
     base_frame_id: str = _setting('base_link', 'Frame of the robot, the body whose pose is meant.')

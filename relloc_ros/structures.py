@@ -25,6 +25,9 @@ __all__ = [
 ]
 
 
+POSE_KEYS = ('position', 'quat_xyzw', 'covariance')
+
+
 class Status(str, Enum):
     """Why there is a pose, or why there is none. The value is the printed name."""
 
@@ -90,6 +93,14 @@ class PoseEstimate:
     map_from_body: RigidTransform
     covariance: Array
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return `position`, `quat_xyzw` and `covariance` as lists."""
+        return {
+            'position': self.map_from_body.translation.tolist(),
+            'quat_xyzw': self.map_from_body.quat_xyzw.tolist(),
+            'covariance': self.covariance.tolist(),
+        }
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairMatches:
@@ -154,9 +165,7 @@ class Localization:
             'reason': self.reason,
             'localizer': self.localizer,
             'stamp_ns': self.stamp_ns,
-            'position': None if pose is None else pose.map_from_body.translation.tolist(),
-            'quat_xyzw': None if pose is None else pose.map_from_body.quat_xyzw.tolist(),
-            'covariance': None if pose is None else pose.covariance.tolist(),
+            **(dict.fromkeys(POSE_KEYS) if pose is None else pose.to_dict()),
             'matches': self.num_matches,
             'inliers': self.num_inliers,
             'ms': round(self.timings_ms.get('total', 0.0), 3),

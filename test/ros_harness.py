@@ -46,12 +46,20 @@ class StubLocalizer:
         self.map_from_cam = MAP_FROM_CAM
         self.stamps: list[int] = []
         self.closed = threading.Event()
+        self.closed_maps: list[str] = []
+        self.loading: Callable[[str], object] = lambda map_path: None
         self.go_on = threading.Event()
         self.go_on.set()
         self.failure: Exception | None = None
 
     def load(self, config: NodeConfig, localization: LocalizationConfig) -> LoadedMap:
-        return LoadedMap(self, 'abc', self.closed.set)
+        self.loading(config.map_path)
+        map_id = config.map_path or 'abc'
+        return LoadedMap(self, map_id, lambda: self._close(map_id))
+
+    def _close(self, map_id: str) -> None:
+        self.closed_maps.append(map_id)
+        self.closed.set()
 
     def process_message(self, message: Any, camera: Camera, name: str = '') -> Localization:
         stamp_ns = stamp_of(message)

@@ -71,7 +71,9 @@ def test_descriptors_tell_meaning_range_and_when_changes_are_taken(
     for name, parameter in node_parameters().items():
         descriptor: ParameterDescriptor = node.describe_parameter(name)
         assert parameter.description in descriptor.description
-        assert descriptor.description.endswith(('(live)', '(inactive-only)', '(read-only)'))
+        assert descriptor.description.endswith(
+            ('(live)', '(reload)', '(inactive-only)', '(read-only)')
+        )
         assert descriptor.read_only == (parameter.mutability == 'read_only')
     rate = node.describe_parameter('max_rate').floating_point_range[0]
     assert (rate.from_value, rate.to_value) == (0.0, 1000.0)

@@ -160,6 +160,11 @@ class ReferenceMap:
         pose = self._poses[index]
         return RigidTransform.from_quat_wxyz(pose[:4], pose[4:])
 
+    @property
+    def rotations(self) -> Array:
+        """(N, 3, 3) rotations cam_from_map of all images."""
+        return np.array([self.cam_from_map(index).rotation for index in range(self.num_images)])
+
     def features(self, index: int) -> MapFeatures:
         """Local features of an image, read from disk or the cache.
 

@@ -31,9 +31,12 @@ from relloc_ros.ros.frame_processor import Frame
 from relloc_ros.ros.health import Health, State
 from relloc_ros.ros.log_relay import LogRelay
 from relloc_ros.ros.map_loading import load_map
+from relloc_ros.ros.map_reload import MapInUse
 from relloc_ros.ros.markers import MarkerOutput
 from relloc_ros.ros.outputs import PoseOutput, StatusOutput
 from relloc_ros.ros.parameters import NodeParameters
+from relloc_ros.ros.relocalization import GlobalLocalization, Relocalization
+from relloc_ros.ros.services import Services
 from relloc_ros.ros.session import LoadMap, Session
 from relloc_ros.ros.transform_output import TransformOutput
 
@@ -42,7 +45,17 @@ __all__ = ['LocalizationNode', 'main']
 NODE_NAME = 'localization_node'
 DIAGNOSTICS_PERIOD_S = 1.0
 
-PARTS = (StatusOutput, PoseOutput, TransformOutput, DebugImageOutput, MarkerOutput, Bond)
+PARTS = (
+    StatusOutput,
+    PoseOutput,
+    TransformOutput,
+    DebugImageOutput,
+    MarkerOutput,
+    Bond,
+    MapInUse,
+    Relocalization,
+    GlobalLocalization,
+)
 """In the order in which they learn of a result."""
 
 
@@ -63,6 +76,7 @@ class LocalizationNode(LifecycleNode):
         self._session: Session | None = None
         self._jump_handle: JumpHandle | None = None
         self._log_relay: LogRelay | None = None
+        self._answers: Services | None = None
         try:
             super().__init__(
                 NODE_NAME, automatically_declare_parameters_from_overrides=True, **node_options
@@ -77,6 +91,7 @@ class LocalizationNode(LifecycleNode):
         self._log_relay.install()
         self._ours = NodeParameters(self, self._is_active, self._take_live_parameters)
         self._diagnostics = Diagnostics(self, self._health, self._ours)
+        self._answers = Services(self, load, self._ours, lambda: self._session, self._explain)
         self._results_ready = self.create_guard_condition(self._publish_results)
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1)),
@@ -94,6 +109,8 @@ class LocalizationNode(LifecycleNode):
         if self._jump_handle is not None:
             self._jump_handle.unregister()
         self._clean_up()
+        if self._answers is not None:
+            self._answers.close()
         if self._log_relay is not None:
             self._log_relay.remove()
         super().destroy_node()
@@ -227,6 +244,9 @@ class LocalizationNode(LifecycleNode):
             self._session.forget_time()
             if self._session.active:
                 self._health.restart()
+
+    def _explain(self) -> str:
+        return self._diagnostics.explain(self._session)
 
     def _publish_diagnostics(self) -> None:
         if self.context.ok():

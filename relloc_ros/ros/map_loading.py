@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+import math
 from pathlib import Path
 
 from relloc_ros.config import LocalizationConfig, NodeConfig
 from relloc_ros.errors import ConfigError, MapError
 from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.upright import tilt_of_z
 from relloc_ros.pipeline import Relocalizer
 from relloc_ros.ros.frame_processor import MessageLocalizer
 
@@ -28,12 +30,14 @@ class LoadedMap:
         map_id: short hash of the map's content.
         close: frees the map; the localizer cannot be used any more.
         reference_map: what the localizer looks at, for pictures.
+        warnings: what is odd about the map, one sentence each.
     """
 
     localizer: MessageLocalizer
     map_id: str
     close: Callable[[], None]
     reference_map: ReferenceMap | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def load_map(config: NodeConfig, localization: LocalizationConfig) -> LoadedMap:
@@ -61,4 +65,15 @@ def load_map(config: NodeConfig, localization: LocalizationConfig) -> LoadedMap:
     except BaseException:
         reference_map.close()
         raise
-    return LoadedMap(localizer, reference_map.map_id, reference_map.close, reference_map)
+    warnings = tuple(_warnings(reference_map))
+    return LoadedMap(localizer, reference_map.map_id, reference_map.close, reference_map, warnings)
+
+
+def _warnings(reference_map: ReferenceMap) -> Iterator[str]:
+    tilt = tilt_of_z(reference_map.rotations)
+    if tilt is not None:
+        yield (
+            f'z of map {reference_map.path} is {math.degrees(tilt):.0f} deg from up, to judge by '
+            'its cameras: on a robot TF and 2D poses would be wrong; build it from poses in a '
+            'frame whose z is up'
+        )

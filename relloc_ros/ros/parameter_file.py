@@ -26,12 +26,18 @@ __all__ = ['MUTABILITY', 'node_parameters', 'parameter_file', 'range_text']
 HEADER = """\
 # All parameters of localization_node with their defaults, made from relloc_ros/config.py.
 # Copy what you change into a file of your own and pass that as params_file.
-# live: taken at once; inactive-only: refused while the node is active; read-only: fixed at start.
+# live: taken at once; reload: taken by the service ~/reload_map or the next activation;
+# inactive-only: refused while the node is active; read-only: fixed at start.
 /**:
   ros__parameters:
 """
 
-MUTABILITY = {'live': 'live', 'inactive': 'inactive-only', 'read_only': 'read-only'}
+MUTABILITY = {
+    'live': 'live',
+    'reload': 'reload',
+    'inactive': 'inactive-only',
+    'read_only': 'read-only',
+}
 
 WIDTH = 99
 

@@ -44,6 +44,9 @@ class Part:
     def map_changed(self) -> None:
         """Another map was loaded while the node runs."""
 
+    def enabled_changed(self) -> None:
+        """Images are processed from now on, or not any more: `session.enabled`."""
+
     def forget_time(self) -> None:
         """Drop everything that has a stamp: time has jumped."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 import time
-from typing import Any
+from typing import Any, TypeVar
 
 from rclpy.node import Node
 
@@ -28,6 +28,7 @@ STOP_TIMEOUT_S = 0.8
 """A worker that needs longer for its last image ends, and frees the map, on its own."""
 
 LoadMap = Callable[[NodeConfig, LocalizationConfig], LoadedMap]
+PartKind = TypeVar('PartKind', bound=Part)
 Settings = tuple[NodeConfig, LocalizationConfig, TrackingConfig]
 
 
@@ -96,13 +97,18 @@ class Session:
         for kind in kinds:
             self.parts.append(kind(self))
 
+    def part(self, kind: type[PartKind]) -> PartKind:
+        """Give the part of a kind."""
+        return next(part for part in self.parts if isinstance(part, kind))
+
     def is_made_with(self, settings: Settings) -> bool:
         """Whether these settings, but for the live ones, are those of this session."""
         return self._fixed == _fixed_values(settings)
 
     def take_live(self, config: NodeConfig) -> None:
         """Take changes of live settings."""
-        self.config = config
+        # Another map is for `replace_map`.
+        self.config = config = replace(config, map_path=self.config.map_path)
         self.processor.config = config
         self.worker.set_max_rate(config.max_rate)
         for part in self.parts:
@@ -114,6 +120,7 @@ class Session:
         Raises:
             ConfigError: an override of a QoS has a value that makes no sense.
         """
+        self.enabled = True
         self.num_lost = 0
         self.reset_tracking()
         for part in self.parts:
@@ -174,8 +181,18 @@ class Session:
         self.processor.fixed_at = None
         self._last_frame = None
 
-    def replace_map(self, loaded: LoadedMap) -> None:
+    def set_enabled(self, enabled: bool) -> None:
+        """Process images, or leave them all alone; the track, and TF, go on."""
+        self.enabled = enabled
+        if not enabled:
+            self.discard()
+        for part in self.parts:
+            part.enabled_changed()
+
+    def replace_map(self, loaded: LoadedMap, map_path: str) -> None:
         """Go on with another map; the one before is freed as soon as nobody uses it."""
+        self.config = replace(self.config, map_path=map_path)
+        self._fixed['map_path'] = map_path
         self.discard()
         before, self.loaded = self.worker, loaded
         before.stop(0.0)
