@@ -105,12 +105,15 @@ class CameraInput:
         Args:
             timeout_s: silence for longer is a problem.
         """
-        for subscription in (self._images, self._infos):
-            yield from publisher_problems(self._node, subscription)
+        unheard = list(publisher_problems(self._node, self._images))
+        yield from unheard
+        yield from publisher_problems(self._node, self._infos)
         error, silence_s = DiagnosticStatus.ERROR, self.watch.silence_s
         if silence_s > timeout_s:
             text = f'no images in {silence_s:.0f} s on topic {self.image_topic}'
-            yield Problem(f'images:{self.image_topic}', error, f'{text}{self._why_no_images()}')
+            yield Problem(
+                f'images:{self.image_topic}', error, f'{text}{self._why_no_images(len(unheard))}'
+            )
         yield from self._camera_info_problems(timeout_s)
         yield from self.watch.problems(self.image_topic)
 
@@ -139,9 +142,12 @@ class CameraInput:
             level = error if waited else DiagnosticStatus.WARN
             yield Problem(f'camera_info:{topic}', level, text)
 
-    def _why_no_images(self) -> str:
+    def _why_no_images(self, num_unheard: int) -> str:
         topic = self.image_topic
-        if self._node.count_publishers(topic):
+        num_publishers = self._node.count_publishers(topic)
+        if num_publishers:
+            if num_unheard >= num_publishers:
+                return ', for none of its publishers can be heard'
             return (
                 ', though it has a publisher; if large images get lost on the way, set '
                 f'qos_overrides.{topic}.subscription.reliability to reliable'

@@ -139,10 +139,9 @@ class Diagnostics:
     def _result_problems(self, session: Session) -> Iterator[Problem]:
         extrinsics = list(self._extrinsics_problems(session))
         yield from extrinsics
-        for problem in self._health.problems(session.tracker.state):
-            # An image whose camera's place is not known says so too.
-            if not (extrinsics and problem.kind.startswith('image:')):
-                yield problem
+        if not extrinsics:
+            # Otherwise each image has this very problem.
+            yield from self._health.problems(session.tracker.state)
 
     def _extrinsics_problems(self, session: Session) -> Iterator[Problem]:
         config = session.config

@@ -14,8 +14,8 @@ import numpy as np
 from relloc_ros.camera import Camera
 from relloc_ros.config import NodeConfig
 from relloc_ros.correction import planar_pose
-from relloc_ros.errors import DataError, RellocError
-from relloc_ros.frames import base_pose
+from relloc_ros.errors import DataError
+from relloc_ros.frames import TransformError, TransformErrorKind, base_pose
 from relloc_ros.geometry import RigidTransform, rotation_angle
 from relloc_ros.image_decoding import stamp_of
 from relloc_ros.structures import Localization, PoseEstimate, Status
@@ -24,6 +24,19 @@ from relloc_ros.tracker import Verdict
 __all__ = ['Frame', 'FrameProcessor', 'FrameResult', 'MessageLocalizer', 'TransformSource']
 
 logger = logging.getLogger(__name__)
+
+_NO_ODOMETRY = (
+    'start the odometry, correct odom_frame_id and base_frame_id, or set tf_mode: map_to_base'
+)
+_REMEDIES = {
+    TransformErrorKind.UNKNOWN_FRAME: _NO_ODOMETRY,
+    TransformErrorKind.NOT_CONNECTED: _NO_ODOMETRY,
+    TransformErrorKind.TOO_OLD: 'the images come too late, or from another clock',
+    TransformErrorKind.IN_FUTURE: 'raise transform_timeout, or look whether odometry goes on and '
+    'has the same clock',
+    TransformErrorKind.GAP: 'odometry comes too seldom',
+}
+"""What to do when odometry is not known at the time of an image."""
 
 
 class TransformSource(Protocol):
@@ -186,11 +199,9 @@ class FrameProcessor:
         if not (self._needs_odometry or self._transforms.connects(odom, base)):
             return None, ''
         try:
-            return self._transforms.wait_for(
-                odom, base, stamp_ns, self.config.transform_timeout
-            ), ''
-        except RellocError as error:
-            return None, f'odom TF missing, {odom} <- {base}: {error}'
+            return self._transforms.wait_for(odom, base, stamp_ns, timeout_s), ''
+        except TransformError as error:
+            return None, f'odom TF missing, {odom} <- {base}: {error}; {_REMEDIES[error.kind]}'
 
     def _unexpected(self, frame: Frame, error: Exception) -> Localization:
         reason = f'unexpected {type(error).__name__}: {error} (this is a defect, please report it)'

@@ -154,13 +154,16 @@ class Health:
     def _tracking_problems(self, last: FrameResult, tracking: TrackingState) -> Iterator[Problem]:
         if tracking is TrackingState.LOCALIZED:
             return
+        # The reason of an unusable image is a problem of its own.
+        is_unusable = last.localization.status is Status.ERROR
+        reason = 'unusable' if is_unusable else _reason(last) or 'accepted'
         is_lost = tracking is TrackingState.LOST
         age = _age(self._last_fix_s, self._steady_s())
         since = f'last localized {age} s ago' if age else 'not localized yet'
         yield Problem(
             'tracking',
             DiagnosticStatus.ERROR if is_lost else DiagnosticStatus.WARN,
-            f'{tracking.value}, {since}; last image: {_reason(last) or "accepted"}',
+            f'{tracking.value}, {since}; last image: {reason}',
         )
 
     def _input_rate(self) -> float:
