@@ -119,8 +119,9 @@ def _headline(localization: Localization, verdict: Verdict | None) -> str:
     parts = [status]
     if verdict is not None:
         outcome = '' if verdict.accepted or not localization.localized else ', not accepted'
-        event = f' ({verdict.event.value})' if verdict.event else ''
-        parts = [f'{verdict.state.value}{event}', f'image {status}{outcome}']
+        state, event = verdict.state.value, verdict.event.value if verdict.event else ''
+        news = f' ({event})' if event not in ('', state) else ''
+        parts = [f'robot {state}{news}', f'image {status}{outcome}']
     if localization.num_matches:
         parts.append(f'{localization.num_inliers} inliers of {localization.num_matches} matches')
     if 'total' in localization.timings_ms:

@@ -41,7 +41,7 @@ MAX_FRAME_CAMERAS = 100
 MIN_SIZE_M, MAX_SIZE_M = 0.05, 1.0
 POSE_SIZE = 1.5
 """The frame's camera, in sizes of the map's."""
-THIN, THICK = 0.04, 0.12
+THIN, THICK = 0.06, 0.12
 """Widths of lines, in sizes of a camera."""
 MIN_HALF_AXIS = 0.1
 """Of ellipsoids, in sizes of a camera: smaller ones would not be seen."""
@@ -92,6 +92,7 @@ class MarkerOutput(Part):
         self._of_map = create(MarkerArray, '~/map_markers', MAP_QOS)
         self._of_frames = create(MarkerArray, '~/markers', FRAME_QOS)
         self._drawn = self._drawn_map()
+        self._map_shown = False
 
     def activate(self) -> None:
         """Show the cameras of the map."""
@@ -111,9 +112,14 @@ class MarkerOutput(Part):
     def forget_time(self) -> None:
         """Take back what was said before the jump."""
         self._clear()
+        self._map_shown = False
 
     def frame_processed(self, result: FrameResult) -> None:
         """Show what an image says, if somebody looks."""
+        if not self._map_shown:
+            # RViz forgets all markers when time jumps back, but after it has received them: not
+            # before the next image is it safe to send them again.
+            self._show_map()
         if self._of_frames.get_subscription_count():
             self._of_frames.publish(MarkerArray(markers=self._frame_markers(result)))
 
@@ -127,6 +133,7 @@ class MarkerOutput(Part):
         return None if reference_map is None else _DrawnMap.of(reference_map)
 
     def _show_map(self) -> None:
+        self._map_shown = True
         if self._drawn is None:
             return
         some = evenly(self._drawn.reference_map.num_images, MAX_MAP_CAMERAS)
@@ -135,7 +142,9 @@ class MarkerOutput(Part):
 
     def _clear(self) -> None:
         if self._of_frames.get_subscription_count():
-            self._of_frames.publish(MarkerArray(markers=[Marker(action=Marker.DELETEALL)]))
+            self._of_frames.publish(
+                MarkerArray(markers=[self._marker('', 0, MAP_COLOUR, Marker.DELETEALL)])
+            )
 
     def _frame_markers(self, result: FrameResult) -> list[Marker]:
         localization, stamp_ns = result.localization, result.localization.stamp_ns
@@ -190,9 +199,11 @@ class MarkerOutput(Part):
         marker.points = [Point(x=x, y=y, z=z) for x, y, z in lines.reshape(-1, 3).tolist()]
         return marker
 
-    def _marker(self, kind: str, stamp_ns: int, colour: Colour) -> Marker:
+    def _marker(
+        self, kind: str, stamp_ns: int, colour: Colour, action: int = Marker.ADD
+    ) -> Marker:
         red, green, blue, opacity = colour
-        marker = Marker(ns=kind, action=Marker.ADD)
+        marker = Marker(ns=kind, action=action)
         marker.header.frame_id = self.session.config.global_frame_id
         marker.header.stamp = time_message(stamp_ns)
         marker.color = ColorRGBA(r=red, g=green, b=blue, a=opacity)
