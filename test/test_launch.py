@@ -1,22 +1,34 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever the launch file names exists; where `launch` is installed, it is executed."""
+"""Whatever launch files name exists; where `launch` is installed, they are executed."""
 
 from __future__ import annotations
 
 import ast
-import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 import re
 from typing import Any
 
 import pytest
-import yaml
 
 from relloc_ros.ros.parameter_file import node_parameters
 
 ROOT = Path(__file__).parent.parent
-LAUNCH_FILE = ROOT / 'launch' / 'relocalization.launch.py'
+FOLDER = ROOT / 'launch'
+BASE = 'relocalization.launch.py'
+PRESETS = ('camera_only', 'ekf', 'nav2', 'nav2_amcl', 'rtabmap')
+FILES = sorted(path.name for path in FOLDER.glob('*.launch.py'))
+
+EXECUTABLES = {
+    'nav2_lifecycle_manager': {'lifecycle_manager'},
+    'nav2_map_server': {'map_server'},
+    'relloc_ros': {'localization_node', 'relloc'},
+    'robot_localization': {'ekf_node'},
+    'rviz2': {'rviz2'},
+}
+OTHERS_PARAMETERS = {'autostart', 'node_names', 'use_sim_time', 'yaml_filename'}
 
 ARGUMENTS = {
     'map',
@@ -35,116 +47,168 @@ ARGUMENTS = {
 }
 
 
-@pytest.fixture(scope='module')
-def tree() -> ast.Module:
-    return ast.parse(LAUNCH_FILE.read_text())
+def tree_of(name: str) -> ast.Module:
+    return ast.parse((FOLDER / name).read_text())
 
 
-def calls(tree: ast.Module, name: str) -> list[ast.Call]:
+def calls(tree: ast.AST, *names: str) -> list[ast.Call]:
     return [
         node
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
     ]
 
 
-def keyword(call: ast.Call, name: str) -> Any:
-    """Give the constant a keyword argument is set to, None if it is none or not set."""
-    values = [item.value for item in call.keywords if item.arg == name]
-    return values[0].value if values and isinstance(values[0], ast.Constant) else None
+def constant(node: ast.expr | None) -> str | None:
+    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return node.value if is_text else None  # type: ignore[union-attr, return-value]
 
 
-def first_constants(found: list[ast.Call]) -> list[str]:
-    return [
-        call.args[0].value
-        for call in found
-        if isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
-    ]
+def keyword(call: ast.Call, name: str) -> ast.expr | None:
+    return next((item.value for item in call.keywords if item.arg == name), None)
 
 
-def dictionary_keys(tree: ast.Module) -> set[str]:
-    return {
-        key.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Dict)
-        for key in node.keys
-        if isinstance(key, ast.Constant)
-    }
+def first_constants(found: list[ast.Call]) -> set[str]:
+    return {text for call in found if call.args and (text := constant(call.args[0]))}
 
 
-def names_looped_over(tree: ast.Module) -> set[str]:
-    return {
-        item.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.For) and isinstance(node.iter, ast.Tuple)
-        for item in node.iter.elts
-        if isinstance(item, ast.Constant)
-    }
+def declared(name: str) -> set[str]:
+    return first_constants(calls(tree_of(name), 'DeclareLaunchArgument'))
 
 
-def test_arguments_are_those_that_are_documented(tree: ast.Module) -> None:
-    declared = calls(tree, 'DeclareLaunchArgument')
-    assert set(first_constants(declared)) == ARGUMENTS
-    for call in declared:
-        assert any(item.arg == 'description' for item in call.keywords)
-    required = [
-        call for call in declared if not any(item.arg == 'default_value' for item in call.keywords)
-    ]
-    assert first_constants(required) == ['map']
+def dictionary_keys(tree: ast.AST) -> set[str]:
+    dictionaries = [node for node in ast.walk(tree) if isinstance(node, ast.Dict)]
+    return {text for item in dictionaries for key in item.keys if (text := constant(key))}
 
 
-def test_arguments_read_are_declared_and_all_are_read(tree: ast.Module) -> None:
-    read = {*first_constants(calls(tree, 'LaunchConfiguration')), *names_looped_over(tree)}
-    read |= set(first_constants(calls(tree, '_text')))
-    assert read == ARGUMENTS
+def names_looped_over(tree: ast.AST) -> set[str]:
+    loops = [node.iter for node in ast.walk(tree) if isinstance(node, ast.For)]
+    tuples = [item for item in loops if isinstance(item, ast.Tuple)]
+    return {text for item in tuples for element in item.elts if (text := constant(element))}
 
 
-def test_parameters_exist(tree: ast.Module) -> None:
-    named = dictionary_keys(tree) | names_looped_over(tree)
-    assert {'map_path', 'autostart'} <= named
-    assert named <= {*node_parameters(), 'use_sim_time'}
+def pairs(tree: ast.AST) -> list[tuple[str, ast.expr]]:
+    tuples = [node for node in ast.walk(tree) if isinstance(node, ast.Tuple)]
+    found = [(constant(node.elts[0]), node.elts[1]) for node in tuples if len(node.elts) == 2]
+    return [(first, second) for first, second in found if first is not None]
 
 
-def test_files_exist_and_are_installed(tree: ast.Module) -> None:
-    parts = [
-        node.right.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.BinOp)
-        and isinstance(node.op, ast.Div)
-        and isinstance(node.right, ast.Constant)
-    ]
-    assert sorted(set(parts)) == ['config', 'relloc.rviz', 'relloc.yaml']
-    for name in ('relloc.rviz', 'relloc.yaml'):
-        yaml.safe_load((ROOT / 'config' / name).read_text())
+def sources() -> str:
+    folder = ROOT / 'relloc_ros' / 'ros'
+    return ''.join(path.read_text() for path in sorted(folder.glob('*.py')))
+
+
+def test_each_preset_has_a_launch_file_and_parameters() -> None:
+    for preset in PRESETS:
+        assert f'{preset}.launch.py' in FILES
+        assert (ROOT / 'config' / f'{preset}.yaml').is_file()
     setup = (ROOT / 'setup.py').read_text()
     assert "Path('launch').glob('*.launch.py')" in setup
     assert "Path('config').glob('*.*')" in setup
 
 
-def test_executable_and_node_name_exist(tree: ast.Module) -> None:
-    nodes = {keyword(call, 'executable'): call for call in calls(tree, 'Node')}
-    assert set(nodes) == {'localization_node', 'rviz2'}
-    assert keyword(nodes['localization_node'], 'name') == 'localization_node'
+def test_arguments_are_those_that_are_documented() -> None:
+    assert declared(BASE) == ARGUMENTS
+    page = (ROOT / 'docs' / 'ros.md').read_text()
+    for argument in ARGUMENTS:
+        assert f'`{argument}`' in page
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_arguments_say_what_they_are_for_and_are_read(name: str) -> None:
+    tree = tree_of(name)
+    for call in calls(tree, 'DeclareLaunchArgument'):
+        assert keyword(call, 'description') is not None
+    read = first_constants(calls(tree, 'LaunchConfiguration', '_text')) | names_looped_over(tree)
+    passed_on = ARGUMENTS if calls(tree, 'IncludeLaunchDescription') else set()
+    # A variable as the name of an argument: then a dictionary has the names.
+    read |= dictionary_keys(tree) & declared(name)
+    assert read <= declared(name)
+    assert declared(name) <= read | passed_on
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_only_the_map_is_required(name: str) -> None:
+    found = calls(tree_of(name), 'DeclareLaunchArgument')
+    required = [call for call in found if keyword(call, 'default_value') is None]
+    assert first_constants(required) <= {'map', 'bag'}
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_files_exist(name: str) -> None:
+    joined = re.findall(r"SHARE / '(\w+)' / '([^']+)'", (FOLDER / name).read_text())
+    assert joined
+    for folder, file in joined:
+        assert (ROOT / folder / file).is_file()
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_presets_start_the_one_launch_file_with_their_parameters(preset: str) -> None:
+    tree = tree_of(f'{preset}.launch.py')
+    (include,) = calls(tree, 'IncludeLaunchDescription')
+    assert BASE in ast.unparse(include)
+    assert {name for name, _ in pairs(include)} == {'map'}
+    default = next(
+        keyword(call, 'default_value')
+        for call in calls(tree, 'DeclareLaunchArgument')
+        if constant(call.args[0]) == 'params_file'
+    )
+    assert default is not None
+    assert f"'{preset}.yaml'" in ast.unparse(default)
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_executables_exist(name: str) -> None:
+    started = [
+        (constant(keyword(call, 'package')), constant(keyword(call, 'executable')))
+        for call in calls(tree_of(name), 'Node')
+    ]
+    started += [
+        (constant(call.args[0]), constant(call.args[1])) for call in calls(tree_of(name), '_node')
+    ]
+    for package, executable in started:
+        if package is not None:
+            assert executable in EXECUTABLES[package]
+
+
+def test_our_executable_is_installed_under_its_name() -> None:
     setup = (ROOT / 'setup.py').read_text()
     assert "'localization_node = relloc_ros.ros.localization_node:main'" in setup
-    node = (ROOT / 'relloc_ros' / 'ros' / 'localization_node.py').read_text()
-    assert "NODE_NAME = 'localization_node'" in node
-    assert 'def main(' in node
+    assert "NODE_NAME = 'localization_node'" in sources()
+    (node,) = [
+        call
+        for call in calls(tree_of(BASE), 'Node')
+        if constant(keyword(call, 'executable')) == 'localization_node'
+    ]
+    assert constant(keyword(node, 'name')) == 'localization_node'
 
 
-def test_remapped_topics_are_those_of_the_node(tree: ast.Module) -> None:
-    pairs = {
-        node.elts[0].value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Tuple)
-        and len(node.elts) == 2
-        and isinstance(node.elts[0], ast.Constant)
-        and isinstance(node.elts[0].value, str)
-    }
-    assert pairs == {'image', 'camera_info', '/tf', '/tf_static'}
-    session = (ROOT / 'relloc_ros' / 'ros' / 'session.py').read_text()
-    for topic in pairs:
-        assert f"'{topic}'" in session
+def test_parameters_exist() -> None:
+    tree = tree_of(BASE)
+    named = dictionary_keys(tree) | names_looped_over(tree)
+    assert {'map_path', 'autostart'} <= named
+    assert named <= {*node_parameters(), 'use_sim_time'}
+    for name in ('nav2.launch.py', 'nav2_amcl.launch.py'):
+        assert dictionary_keys(tree_of(name)) <= OTHERS_PARAMETERS
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_remapped_topics_are_those_of_the_node(name: str) -> None:
+    tree = tree_of(name)
+    topics = first_constants(calls(tree, 'SetRemap'))
+    for call in calls(tree, 'Node'):
+        remappings = keyword(call, 'remappings')
+        topics |= {first for first, _ in pairs(remappings)} if remappings is not None else set()
+    if name == BASE:
+        assert {'image', 'camera_info'} <= topics
+    assert topics <= documented_topics() | {'odom'}
+
+
+def documented_topics() -> set[str]:
+    page = (ROOT / 'docs' / 'ros.md').read_text()
+    table = page.partition('## Topics')[2].partition('##')[0]
+    cells = re.findall(r'^\| ([^|]*) \|', table, re.MULTILINE)
+    return {topic for cell in cells for topic in re.findall(r'`([^`]+)`', cell)}
 
 
 def test_view_shows_topics_of_the_node() -> None:
@@ -153,27 +217,102 @@ def test_view_shows_topics_of_the_node() -> None:
     assert re.search(r'Value: localization_node/pose\b', text)
 
 
-def test_executes(monkeypatch: pytest.MonkeyPatch) -> None:
-    launch_actions = pytest.importorskip('launch.actions')
+def documented_commands() -> Iterator[tuple[Path, str, str]]:
+    for page in (ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))):
+        text = page.read_text().replace('\\\n', ' ')
+        for line in re.findall(r'ros2 launch relloc_ros ([^\n`]+)', text):
+            yield page, line.split()[0], line
+
+
+def test_documented_commands_are_possible() -> None:
+    commands = list(documented_commands())
+    assert {name for _, name, _ in commands} >= {f'{preset}.launch.py' for preset in PRESETS}
+    for page, name, line in commands:
+        assert name in FILES, page
+        given = set(re.findall(r'(\w+):=', line))
+        assert given <= declared(name) | ARGUMENTS, (page, line)
+
+
+@dataclass
+class Started:
+    """A node that would have been started, and how."""
+
+    package: str
+    executable: str
+    remappings: dict[str, str]
+    arguments: list[str]
+
+
+@pytest.fixture
+def execute(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Started]]:
+    actions = pytest.importorskip('launch.actions')
     pytest.importorskip('launch_ros.actions')
     packages = pytest.importorskip('ament_index_python.packages')
     from launch import LaunchContext
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+    from launch.utilities import perform_substitutions
+
+    started: list[Started] = []
+
+    def record(node: Any, context: Any) -> None:
+        # The program itself is looked for in packages that need not be installed.
+        arguments = [perform_substitutions(context, item) for item in node.cmd[1:]]
+        remappings = dict(node.expanded_remapping_rules or [])
+        started.append(Started(node.node_package, node.node_executable, remappings, arguments))
+
+    def visit(entity: Any, context: Any) -> None:
+        for part in entity.visit(context) or ():
+            visit(part, context)
+
+    def run(name: str, **arguments: str) -> list[Started]:
+        started.clear()
+        source = PythonLaunchDescriptionSource(str(FOLDER / name))
+        visit(
+            actions.IncludeLaunchDescription(source, launch_arguments=list(arguments.items())),
+            LaunchContext(),
+        )
+        return list(started)
 
     monkeypatch.setattr(packages, 'get_package_share_directory', lambda _: str(ROOT))
-    spec = importlib.util.spec_from_file_location('relocalization_launch', LAUNCH_FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    description = module.generate_launch_description()
-    assert {item.name for item in description.get_launch_arguments()} == ARGUMENTS
-    context = LaunchContext()
-    context.launch_configurations['map'] = '42'
-    for entity in description.entities:
-        if isinstance(entity, launch_actions.DeclareLaunchArgument):
-            entity.visit(context)
-    (function,) = (
-        item for item in description.entities if isinstance(item, launch_actions.OpaqueFunction)
-    )
-    (node,) = function.execute(context)
-    assert (node.node_package, node.node_executable) == ('relloc_ros', 'localization_node')
+    monkeypatch.setattr(actions.ExecuteProcess, 'execute', record)
+    return run
+
+
+@pytest.mark.parametrize(
+    ('name', 'arguments', 'remapping'),
+    [
+        (BASE, {}, {}),
+        ('camera_only.launch.py', {}, {}),
+        ('ekf.launch.py', {'use_ekf': 'false'}, {'~/initialpose': 'set_pose'}),
+        ('nav2.launch.py', {'use_manager': 'false'}, {'~/pose': 'amcl_pose'}),
+        ('nav2_amcl.launch.py', {'use_manager': 'false'}, {'~/initialpose': 'initialpose'}),
+        ('rtabmap.launch.py', {}, {'~/global_pose': 'rtabmap/global_pose'}),
+    ],
+)
+def test_starts_our_node_alone_where_nothing_else_is_installed(
+    execute: Callable[..., list[Started]],
+    name: str,
+    arguments: dict[str, str],
+    remapping: dict[str, str],
+) -> None:
+    (node,) = execute(name, map='42', image_topic='/camera/image_raw', **arguments)
+    assert (node.package, node.executable) == ('relloc_ros', 'localization_node')
+    assert node.remappings.items() >= remapping.items()
+    assert node.remappings['image'] == '/camera/image_raw'
+    assert node.remappings['/tf'] == 'tf'
+    preset = 'relloc' if name == BASE else name.removesuffix('.launch.py')
+    assert str(ROOT / 'config' / f'{preset}.yaml') in node.arguments
+
+
+def test_starts_managers_of_nav2(execute: Callable[..., list[Started]]) -> None:
+    names = [node.package for node in execute('nav2.launch.py', map='m', grid='g.yaml')]
+    assert names == ['relloc_ros', 'nav2_map_server', 'nav2_lifecycle_manager']
+    names = [node.package for node in execute('nav2_amcl.launch.py', map='m')]
+    assert names == ['relloc_ros', 'nav2_lifecycle_manager']
+
+
+def test_starts_the_ekf_with_our_frames(execute: Callable[..., list[Started]]) -> None:
+    _, ekf = execute('ekf.launch.py', map='m', odom_topic='/wheels', base_frame_id='body')
+    assert (ekf.package, ekf.executable) == ('robot_localization', 'ekf_node')
+    assert ekf.remappings['odom'] == '/wheels'
+    assert ekf.remappings['/tf'] == 'tf'

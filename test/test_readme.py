@@ -54,9 +54,21 @@ def test_commands_exist():
             assert current is not None, command
 
 
-@pytest.mark.parametrize('target', sorted(set(re.findall(r'\]\((?!http)([^)#]+)\)', README))))
-def test_links_lead_somewhere(target):
-    assert (ROOT / target).exists()
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
+
+
+def anchors(page):
+    headings = re.findall(r'^#+ (.+)$', page.read_text(), re.MULTILINE)
+    kept = (re.sub(r'[^\w\- ]', '', heading.lower()) for heading in headings)
+    return {heading.replace(' ', '-') for heading in kept}
+
+
+@pytest.mark.parametrize('page', PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_links_lead_somewhere(page):
+    for target, anchor in re.findall(r'\]\((?!http)([^)#]*)#?([^)]*)\)', page.read_text()):
+        assert (page.parent / target).exists(), target
+        if anchor:
+            assert anchor in anchors(page.parent / target if target else page), anchor
 
 
 def test_python_example_runs(office_map, monkeypatch, tmp_path, capsys):
