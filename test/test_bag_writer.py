@@ -103,6 +103,51 @@ def test_odometry_is_smooth_between_images_and_exact_at_them(tmp_path: Path) -> 
     assert max(pose_error(early, at_first)) < 1e-9
 
 
+@pytest.mark.parametrize(
+    ('kidnap', 'shown'), [((1, 3), [0, 1, 3]), ((2, 0), [0, 1, 2, 0, 1, 2, 3])]
+)
+@pytest.mark.parametrize('drift', [0.0, 0.05])
+def test_odometry_does_not_notice_that_the_robot_is_carried(
+    tmp_path: Path, kidnap: tuple[int, int], shown: list[int], drift: float
+) -> None:
+    images = sorted(make_images(tmp_path), key=lambda image: image.stamp_ns)
+    write_bag(images, tmp_path / 'bag', odom_drift=drift, kidnap=kidnap)
+    with BagReader(tmp_path / 'bag') as reader:
+        frames = list(reader)
+        lookup = reader.transforms.lookup
+        odometry = [lookup('odom', 'base_link', frame.stamp_ns) for frame in frames]
+    assert [frame.stamp_ns for frame in frames] == [(i + 1) * S + 7 for i in range(len(shown))]
+    for frame, index in zip(frames, shown, strict=True):
+        camera = camera_from_camera_info(frame.camera_info_msg)
+        pixels = decode_image(frame.image_msg, camera, frame.topic).image
+        np.testing.assert_array_equal(pixels, read_image(images[index]))
+        assert frame.truth is not None
+        assert isinstance(frame.base_from_cam, RigidTransform)
+        cam_from_map = (frame.truth @ frame.base_from_cam).inverse()
+        np.testing.assert_allclose(
+            cam_from_map.matrix, images[index].cam_from_map.matrix, atol=1e-12
+        )
+    truth = [frame.truth for frame in frames if frame.truth is not None]
+    for i in range(1, len(frames)):
+        by_odometry = odometry[i - 1].inverse() @ odometry[i]
+        really = truth[i - 1].inverse() @ truth[i]
+        if i == kidnap[0] + 1:
+            assert max(pose_error(by_odometry, RigidTransform.identity())) < 1e-9
+            assert pose_error(really, RigidTransform.identity())[0] > 0.1
+        else:
+            way = np.linalg.norm(really.translation)
+            assert pose_error(by_odometry, really)[0] < 2.0 * drift * way + 1e-9
+
+
+@pytest.mark.parametrize('kidnap', [(1, 1), (1, 2), (-1, 2), (1, 4), (4, 1)])
+def test_a_robot_is_carried_between_images_that_are_there(
+    tmp_path: Path, kidnap: tuple[int, int]
+) -> None:
+    with pytest.raises(DataError, match='cannot be carried'):
+        write_bag(make_images(tmp_path), tmp_path / 'bag', kidnap=kidnap)
+    assert not (tmp_path / 'bag').exists()
+
+
 def test_drift_grows_with_the_way(tmp_path: Path) -> None:
     write_bag(make_images(tmp_path), tmp_path / 'bag', odom_drift=0.1)
     with BagReader(tmp_path / 'bag') as reader:

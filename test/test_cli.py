@@ -129,6 +129,7 @@ def test_version(relloc):
         ['map', 'build', 'source', '--output', 'map', '--nonsense'],
         ['bag', 'write', 'source', '--output', 'bag', '--storage', 'zip'],
         ['bag', 'write', 'source', '--output', 'bag', '--odom-drift', '-1'],
+        ['bag', 'write', 'source', '--output', 'bag', '--kidnap', '2-4'],
     ],
     ids=' '.join,
 )

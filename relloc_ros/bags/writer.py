@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -80,11 +81,16 @@ def write_bag(
     storage: Storage = 'mcap',
     compressed: bool = False,
     odom_drift: float = 0.0,
+    kidnap: tuple[int, int] | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Write images, calibration, odometry, extrinsics and true poses.
 
     The bag gets its name when it is complete: nothing is left under it if writing fails.
+
+    A kidnapped robot is carried, from one image to the next, to where another image was taken.
+    Odometry says that it stands still meanwhile; the sequence goes on from there, its stamps
+    moved so that time goes on, too.
 
     Args:
         posed: the images, in any order; their stamps must differ.
@@ -92,16 +98,23 @@ def write_bag(
         storage: file format.
         compressed: images as JPEG or PNG; files of these formats go in unchanged.
         odom_drift: error of the odometry, length per length travelled.
+        kidnap: index, in order of time, of the last image before the robot is carried away, and
+            of the image where it is put down.
         progress: called with (images done, all images, name).
 
     Raises:
-        DataError: output exists or cannot be written, equal stamps, an image or camera unusable.
+        DataError: output exists or cannot be written, equal stamps, an image or camera unusable,
+            fewer images than `kidnap` speaks of.
     """
     images = sorted(posed, key=lambda image: image.stamp_ns)
     check_new(output)
     _check(images)
+    carried_after = None
+    if kidnap is not None:
+        images, carried_after = _carried(images, *kidnap), kidnap[0]
     with new_bag(output, storage) as bag:
-        _Recording(bag, compressed).write(images, odom_drift, progress)
+        odometry = _odometry(_base_poses(images), odom_drift, carried_after)
+        _Recording(bag, compressed).write(images, odometry, progress)
 
 
 def _check(images: Sequence[PosedImage]) -> None:
@@ -113,6 +126,26 @@ def _check(images: Sequence[PosedImage]) -> None:
                 f'images {before.name!r} and {image.name!r} have the same stamp '
                 f'{image.stamp_ns} ns: write them into different bags'
             )
+
+
+def _carried(images: Sequence[PosedImage], last: int, landing: int) -> list[PosedImage]:
+    """Let the sequence go on at another image; their times apart stay what they are."""
+    there = 0 <= last < len(images) and 0 <= landing < len(images)
+    if not there or landing in (last, last + 1):
+        raise DataError(
+            f'the robot cannot be carried from image {last + 1} to image {landing + 1} of '
+            f'{len(images)}: name two that do not follow each other anyway'
+        )
+    stamps = np.array([image.stamp_ns for image in images], dtype=np.int64)
+    pause_ns = int(np.median(np.diff(stamps)))
+    shift_ns = int(stamps[last]) + pause_ns - int(stamps[landing])
+    after = [replace(image, stamp_ns=image.stamp_ns + shift_ns) for image in images[landing:]]
+    return [*images[: last + 1], *after]
+
+
+def _base_poses(images: Sequence[PosedImage]) -> list[RigidTransform]:
+    """Give map_from_base of each image."""
+    return [image.cam_from_map.inverse() @ BASE_FROM_CAMERA.inverse() for image in images]
 
 
 class _Recording:
@@ -131,11 +164,13 @@ class _Recording:
         self._tf_static = bag.add('/tf_static', TF_TYPE, 1, latched=True)
 
     def write(
-        self, images: Sequence[PosedImage], odom_drift: float, progress: Progress | None
+        self,
+        images: Sequence[PosedImage],
+        odometry: Sequence[RigidTransform],
+        progress: Progress | None,
     ) -> None:
         """Write all messages in order of time; images must be in it."""
-        truth = [image.cam_from_map.inverse() @ BASE_FROM_CAMERA.inverse() for image in images]
-        odometry = _odometry(truth, odom_drift)
+        truth = _base_poses(images)
         start_ns = images[0].stamp_ns - LEAD_IN_NS
         extrinsics = transform_message(BASE_FRAME, CAMERA_FRAME, start_ns, BASE_FROM_CAMERA)
         self._bag.put(self._tf_static, start_ns, extrinsics)
@@ -174,15 +209,28 @@ class _Recording:
         self._bag.put(self._image, stamp_ns, message)
 
 
-def _odometry(truth: Sequence[RigidTransform], drift: float) -> list[RigidTransform]:
-    """Give odom_from_base for each map_from_base, with an error that grows with the way."""
-    positions = np.array([map_from_base.translation for map_from_base in truth])
-    steps = np.linalg.norm(np.diff(positions, axis=0, prepend=positions[:1]), axis=1)
-    poses = []
-    for map_from_base, error in zip(truth, drift * np.cumsum(steps), strict=True):
-        yaw = DRIFT_YAW_PER_LENGTH * error
-        drifted = RigidTransform(exp_so3(np.array([0.0, 0.0, yaw])), np.array([error, 0.0, 0.0]))
-        poses.append(drifted @ ODOM_FROM_MAP @ map_from_base)
+def _odometry(
+    truth: Sequence[RigidTransform], drift: float, carried_after: int | None
+) -> list[RigidTransform]:
+    """Give odom_from_base for each map_from_base.
+
+    Args:
+        truth: map_from_base.
+        drift: error that grows with the way, length per length.
+        carried_after: index of the last pose before a motion that odometry does not notice.
+    """
+    odom_from_map, way = ODOM_FROM_MAP, 0.0
+    poses: list[RigidTransform] = []
+    for i, map_from_base in enumerate(truth):
+        if i and i - 1 == carried_after:
+            odom_from_map = odom_from_map @ truth[i - 1] @ map_from_base.inverse()
+        elif i:
+            step = map_from_base.translation - truth[i - 1].translation
+            way += float(np.linalg.norm(step))
+        error = drift * way
+        turn = exp_so3(np.array([0.0, 0.0, DRIFT_YAW_PER_LENGTH * error]))
+        drifted = RigidTransform(turn, np.array([error, 0.0, 0.0]))
+        poses.append(drifted @ odom_from_map @ map_from_base)
     return poses
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -57,6 +57,15 @@ def write(
             metavar='RATIO', min=0.0, help='Error of the odometry for each length travelled.'
         ),
     ] = 0.0,
+    kidnap: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar='FROM:TO',
+            help='After image number FROM, somebody carries the robot to where image number TO '
+            'was taken (counted from 1 by time), and odometry notices nothing.',
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write posed images as a rosbag2, as a robot with a camera would have recorded them.
 
@@ -67,7 +76,9 @@ def write(
     from relloc_ros.map.sources import read_source
 
     terminate_quietly()
+    jump = None if kidnap is None else _read_kidnap(kidnap)
     posed = read_source(source, images, list_file, chosen_split(split))
+    written = len(posed) if jump is None else jump[0] + 1 + len(posed) - jump[1]
     with progress_bar('writing the bag') as progress:
         write_bag(
             posed,
@@ -75,9 +86,18 @@ def write(
             storage=storage.value,
             compressed=compressed,
             odom_drift=odom_drift,
+            kidnap=jump,
             progress=progress,
         )
-    print_note(f'bag {output} is ready: {len(posed)} images')
+    print_note(f'bag {output} is ready: {written} images')
+
+
+def _read_kidnap(text: str) -> tuple[int, int]:
+    """Read `FROM:TO`, two numbers of images, as their indices."""
+    parts = text.split(':')
+    if len(parts) != 2 or not all(part.isascii() and part.isdecimal() for part in parts):
+        raise typer.BadParameter(f'--kidnap {text}: two numbers of images, for example 60:120')
+    return int(parts[0]) - 1, int(parts[1]) - 1
 
 
 @app.command()
