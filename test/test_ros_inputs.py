@@ -20,7 +20,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_harness import BASE_FROM_CAM, HEIGHT, NS, WIDTH, Harness, now_ns, values
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_srvs.srv import SetBool
 from tf2_msgs.msg import TFMessage
 
 from relloc_ros.geometry import RigidTransform
@@ -29,6 +30,12 @@ from relloc_ros.ros.conversions import transform_message
 WARN, ERROR = DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 VOLATILE = QoSProfile(depth=10)
+KINDS: dict[str, type[Any]] = {
+    '/image': Image,
+    '/camera_info': CameraInfo,
+    '/tf': TFMessage,
+    '/tf_static': TFMessage,
+}
 
 Make = Callable[..., Harness]
 
@@ -128,10 +135,7 @@ def test_incompatible_qos(
     harness.robot.destroy_publisher(harness.robot.images)
     harness.node.trigger_configure()
     harness.node.trigger_activate()
-    kind = TFMessage if topic.startswith('/tf') else Image
-    if topic == '/camera_info':
-        from sensor_msgs.msg import CameraInfo as kind
-    publisher = harness.robot.create_publisher(kind, topic, qos)
+    publisher = harness.robot.create_publisher(KINDS[topic], topic, qos)
     message = told(harness, f'incompatible QoS on topic {topic}', ERROR)
     assert 'nothing is heard of /robot' in message
     assert words in message
@@ -140,7 +144,7 @@ def test_incompatible_qos(
 
 
 def test_qos_overrides_are_what_is_subscribed_with(make: Make) -> None:
-    wanted = {
+    wanted: dict[str, dict[str, Any]] = {
         '/image': {'reliability': 'reliable', 'depth': 5},
         '/tf': {'reliability': 'best_effort', 'depth': 7},
         '/tf_static': {'durability': 'volatile'},
@@ -383,7 +387,7 @@ def test_stamps_that_do_not_advance(active: Harness) -> None:
 def test_own_map_to_odom_is_no_problem_and_a_second_one_is(active: Harness) -> None:
     active.localize(now_ns())
     active.spin_until(lambda: len(active.robot.corrections) > 10)
-    words = 'a second publisher of map -> odom on /tf'
+    words = 'a second publisher of map -> odom on /tf or /tf_static'
     assert words not in active.next_diagnostic().message
     transform = transform_message('map', 'odom', now_ns(), RigidTransform.identity())
     active.robot.tf.publish(TFMessage(transforms=[transform]))
@@ -528,6 +532,18 @@ def test_images_lost_by_deactivation_disabling_and_time_add_up(make: Make) -> No
     harness.stub.go_on.set()
     harness.localize(51 * NS)
     add_up(values(harness.next_diagnostic()))
+    client = harness.robot.create_client(SetBool, '/localization_node/set_enabled')
+    harness.spin_until(client.service_is_ready)
+    for is_enabled, skipped in ((False, '3'), (True, '3')):
+        answer = client.call_async(SetBool.Request(data=is_enabled))
+        harness.spin_until(answer.done)
+        for i in range(3):
+            harness.robot.send_image(52 * NS + i)
+            harness.spin(0.1)
+        found = values(harness.next_diagnostic())
+        add_up(found)
+        assert found['images_skipped'] == skipped
+        assert (found['state'] == 'DISABLED') == (not is_enabled)
 
 
 def add_up(found: dict[str, str]) -> None:

@@ -45,7 +45,7 @@ def transform(parent: str, child: str, stamp_ns: int = 0) -> TFMessage:
 
 
 def problems(watch: TransformWatch) -> list[Problem]:
-    return list(watch.problems(lambda: ['/amcl', '/ekf']))
+    return list(watch.problems(['/tf', '/tf_static'], lambda: ['/amcl', '/ekf']))
 
 
 def test_what_we_send_comes_back(watch: TransformWatch) -> None:

@@ -25,6 +25,9 @@ from relloc_ros.ros.transforms import Transforms, make_buffer
 
 __all__ = ['TransformInput']
 
+MAX_FRAMES = 20
+"""Known frames that are listed where none is like the one wanted."""
+
 
 class TransformInput:
     """What the node hears of transforms.
@@ -65,13 +68,16 @@ class TransformInput:
         """Say what is wrong."""
         for subscription in (self._moving, self._static):
             yield from publisher_problems(self._node, subscription)
-        yield from self.watch.problems(self._other_publishers)
+        yield from self.watch.problems(self.topics, self._other_publishers)
 
     def extrinsics_problem(self, base_frame: str, camera_frame: str) -> Problem | None:
         """Say why the camera's place on the robot is not known, None if it is."""
         if camera_frame == base_frame or self.buffer.connects(base_frame, camera_frame):
             return None
-        text = f'where the camera sits is not known, TF {base_frame} <- {camera_frame} is missing'
+        text = (
+            f'where the camera sits is not known, TF {base_frame} <- {camera_frame} is missing on '
+            f'{" and ".join(self.topics)}'
+        )
         return Problem(
             f'extrinsics:{camera_frame}',
             DiagnosticStatus.ERROR,
@@ -105,14 +111,18 @@ class TransformInput:
     def _why_not_connected(self, base_frame: str, camera_frame: str) -> str:
         known = sorted(self.watch.frames)
         if not known:
-            return f'nothing was heard on {" and ".join(self.topics)}'
+            return 'nothing was heard at all'
         for frame, parameter in (
             (camera_frame, 'camera_frame'),
             (base_frame, 'base_frame_id'),
         ):
             if frame not in known:
                 near = difflib.get_close_matches(frame, known, 1)
-                hint = f'did you mean {near[0]!r}?' if near else f'known: {", ".join(known)};'
+                hint = (
+                    f'did you mean {near[0]!r}?'
+                    if near
+                    else f'known: {", ".join(known[:MAX_FRAMES])};'
+                )
                 return f'no transform names the frame {frame!r}, {hint} (parameter {parameter})'
         return (
             'both frames are known, but no transforms connect them; publish one with '

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 import time
 from typing import Any
@@ -68,27 +68,32 @@ class TransformWatch:
             if child == self._our_child and self._is_foreign(transform):
                 self._foreign = parent, until_s
 
-    def problems(self, publishers: Callable[[], list[str]]) -> Iterator[Problem]:
+    def problems(
+        self, topics: Sequence[str], publishers: Callable[[], list[str]]
+    ) -> Iterator[Problem]:
         """Say what is wrong.
 
         Args:
+            topics: resolved names of /tf and /tf_static.
             publishers: gives the other nodes that publish transforms.
         """
+        where = f'on {" or ".join(topics)}'
         now_s = self._steady_s()
         if self._foreign is not None and now_s < self._foreign[1]:
             names = ', '.join(publishers()) or 'a node that is gone'
             yield Problem(
                 'tf_publisher',
                 DiagnosticStatus.ERROR,
-                f'a second publisher of {self._foreign[0]} -> {self._our_child} on /tf: one of '
+                f'a second publisher of {self._foreign[0]} -> {self._our_child} {where}: one of '
                 f'{names}; switch it off there, or set tf_broadcast to false here',
             )
         for child, parents in islice(self._conflicts(now_s), MAX_CONFLICTS):
             yield Problem(
                 f'parents:{child}',
                 DiagnosticStatus.WARN,
-                f'frame {child!r} has two parents, {" and ".join(map(repr, parents))}: a frame '
-                'has one; switch one of their publishers off',
+                f'frame {child!r} has two parents {where}, '
+                f'{" and ".join(map(repr, parents))}: a frame has one; switch one of their '
+                'publishers off',
             )
 
     def _is_foreign(self, transform: Any) -> bool:
