@@ -16,7 +16,7 @@ from relloc_ros.config import NodeConfig, make_config
 from relloc_ros.frames import TransformBuffer, base_pose
 from relloc_ros.geometry import RigidTransform, exp_so3
 from relloc_ros.ros.frame_processor import Frame, FrameProcessor, FrameResult
-from relloc_ros.structures import Localization, PoseEstimate, Status
+from relloc_ros.structures import Localization, PoseEstimate, SearchArea, Status
 
 CAMERA = Camera('PINHOLE', 8, 6, (5.0, 5.0, 4.0, 3.0))
 NS = 1_000_000_000
@@ -30,8 +30,16 @@ POSE = PoseEstimate(
 class FixedLocalizer:
     def __init__(self, answer: Localization | Exception) -> None:
         self.answer = answer
+        self.search_area: SearchArea | None = None
 
-    def process_message(self, message: Any, camera: Camera, name: str = '') -> Localization:
+    def process_message(
+        self,
+        message: Any,
+        camera: Camera,
+        name: str = '',
+        search_area: SearchArea | None = None,
+    ) -> Localization:
+        self.search_area = search_area
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -62,12 +70,16 @@ def run(
     processor = FrameProcessor(
         FixedLocalizer(answer), transforms() if buffer is None else buffer, config
     )
+    result = processor(frame(stamp_ns, frame_id))
+    assert result is not None
+    return result
+
+
+def frame(stamp_ns: int = 5 * NS, frame_id: str = 'cam') -> Frame:
     sec, nanosec = divmod(stamp_ns, NS)
     stamp = SimpleNamespace(sec=sec, nanosec=nanosec)
     message = SimpleNamespace(header=SimpleNamespace(stamp=stamp, frame_id=frame_id))
-    result = processor(Frame(message, CAMERA, 'image', time.monotonic()))
-    assert result is not None
-    return result
+    return Frame(message, CAMERA, 'image', time.monotonic())
 
 
 def test_pose_is_that_of_the_base() -> None:
@@ -146,3 +158,30 @@ def test_waits_for_late_transforms() -> None:
     start_s = time.monotonic()
     run(localized(9 * NS), stamp_ns=9 * NS, transform_timeout=0.2)
     assert 0.19 < time.monotonic() - start_s < 1.0
+
+
+@pytest.mark.parametrize('frame_id', ['cam', 'other_cam'])
+def test_the_search_area_is_that_of_the_camera_when_the_image_was_taken(frame_id: str) -> None:
+    localizer = FixedLocalizer(localized())
+    config = make_config(NodeConfig, {'transform_timeout': 0.0})
+    processor = FrameProcessor(localizer, transforms(), config)
+    processor(frame(frame_id=frame_id))
+    assert localizer.search_area is None
+    seen: list[RigidTransform | None] = []
+
+    def area_around(odom_from_base: RigidTransform | None) -> SearchArea:
+        seen.append(odom_from_base)
+        return SearchArea(np.ones(3), 2.0)
+
+    processor.search_area = area_around
+    processor(frame(frame_id=frame_id))
+    assert seen[0] is not None
+    np.testing.assert_allclose(seen[0].translation, [5.0, 0.0, 0.0])
+    assert localizer.search_area is not None
+    lever = np.linalg.norm(BASE_FROM_CAM.translation) if frame_id == 'cam' else 0.0
+    assert localizer.search_area.radius == pytest.approx(2.0 + lever)
+    processor(frame(9 * NS))
+    assert seen[-1] is None
+    processor.search_area = lambda odom_from_base: None
+    processor(frame(frame_id=frame_id))
+    assert localizer.search_area is None

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 import logging
 import time
@@ -18,12 +19,14 @@ from relloc_ros.errors import DataError
 from relloc_ros.frames import TransformError, TransformErrorKind, base_pose
 from relloc_ros.geometry import RigidTransform, rotation_angle
 from relloc_ros.image_decoding import stamp_of
-from relloc_ros.structures import Localization, PoseEstimate, Status
+from relloc_ros.structures import Localization, PoseEstimate, SearchArea, Status
 from relloc_ros.tracker import Verdict
 
 __all__ = ['Frame', 'FrameProcessor', 'FrameResult', 'MessageLocalizer', 'TransformSource']
 
 logger = logging.getLogger(__name__)
+
+FindArea = Callable[[RigidTransform | None], SearchArea | None]
 
 _NO_ODOMETRY = (
     'start the odometry, correct odom_frame_id and base_frame_id, or set tf_mode: map_to_base'
@@ -54,8 +57,14 @@ class TransformSource(Protocol):
 class MessageLocalizer(Protocol):
     """The part of `Relocalizer` that the node calls."""
 
-    def process_message(self, message: Any, camera: Camera, name: str = '') -> Localization:
-        """Decode an image message and localize it."""
+    def process_message(
+        self,
+        message: Any,
+        camera: Camera,
+        name: str = '',
+        search_area: SearchArea | None = None,
+    ) -> Localization:
+        """Decode an image message and localize it, in an area of the map if one is given."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +122,8 @@ class FrameProcessor:
         config: settings of the node, live ones included.
         fixed_at: odometry at the last accepted pose, from which `update_min_d` is counted; None
             where the robot must be localized wherever it is.
+        search_area: says, by odometry when an image was taken, where the robot's base may be;
+            None while it may be anywhere.
     """
 
     def __init__(
@@ -121,6 +132,7 @@ class FrameProcessor:
         """Keep what is needed; frames, TF mode and timeouts come from the configuration."""
         self.config = config
         self.fixed_at: RigidTransform | None = None
+        self.search_area: FindArea | None = None
         self._localizer = localizer
         self._transforms = transforms
         self._needs_odometry = config.tf_broadcast and config.tf_mode == 'map_to_odom'
@@ -162,7 +174,9 @@ class FrameProcessor:
         return moved < distance and rotation_angle(motion.rotation) < angle
 
     def _localize(self, frame: Frame) -> tuple[Localization, PoseEstimate | None]:
-        localization = self._localizer.process_message(frame.message, frame.camera, frame.topic)
+        localization = self._localizer.process_message(
+            frame.message, frame.camera, frame.topic, self._area(frame)
+        )
         if localization.camera_pose is None:
             return localization, None
         # After localizing: by then late transforms have mostly come.
@@ -177,6 +191,22 @@ class FrameProcessor:
             return localization, planar_pose(pose)
         except DataError as error:
             return _refuse(localization, str(error)), None
+
+    def _area(self, frame: Frame) -> SearchArea | None:
+        """Say where the camera may be."""
+        find = self.search_area
+        if find is None:
+            return None
+        stamp_ns = stamp_of(frame.message)
+        area = find(self._odometry(stamp_ns, self.config.transform_timeout)[0])
+        if area is None:
+            return None
+        try:
+            base_from_cam = self._extrinsics(frame.message)
+        except DataError:
+            return area
+        lever = float(np.linalg.norm(base_from_cam.translation))
+        return replace(area, radius=area.radius + lever)
 
     def _extrinsics(self, message: Any) -> RigidTransform:
         camera_frame = self.config.camera_frame or message.header.frame_id.lstrip('/')
