@@ -51,11 +51,12 @@ class StubLocalizer:
         self.go_on = threading.Event()
         self.go_on.set()
         self.failure: Exception | None = None
+        self.reference_map: Any = None
 
     def load(self, config: NodeConfig, localization: LocalizationConfig) -> LoadedMap:
         self.loading(config.map_path)
         map_id = config.map_path or 'abc'
-        return LoadedMap(self, map_id, lambda: self._close(map_id))
+        return LoadedMap(self, map_id, lambda: self._close(map_id), self.reference_map)
 
     def _close(self, map_id: str) -> None:
         self.closed_maps.append(map_id)
