@@ -11,7 +11,9 @@ from relloc_ros.geometry import RigidTransform, exp_so3
 from relloc_ros.scene_shapes import (
     camera_size,
     ellipsoids,
+    evenly,
     frustum_lines,
+    neighbour_distance,
     thin_out,
 )
 
@@ -71,3 +73,22 @@ def test_thinned_cameras_keep_their_distance():
     assert thin_out(centres, 2.5) == [0, 3, 6, 9]
     assert thin_out(centres, 0.5) == list(range(10))
     assert thin_out(centres[:1], 5.0) == [0]
+
+
+def test_distance_to_the_next_camera():
+    rows = np.column_stack([[0.0, 1.0, 3.0, 3.5, 10.0], np.zeros(5), np.zeros(5)])
+    assert neighbour_distance(rows) == pytest.approx(1.0)
+    assert neighbour_distance(rows[:1]) == 0.0
+    assert neighbour_distance(rows[:0]) == 0.0
+    assert neighbour_distance(np.ones((4, 3))) == 0.0
+
+
+def test_evenly_chosen():
+    assert evenly(5, 10) == [0, 1, 2, 3, 4]
+    assert evenly(9, 3) == [0, 4, 8]
+    assert evenly(1, 3) == [0]
+    assert evenly(0, 3) == []
+    many = evenly(12_345, 1000)
+    assert len(set(many)) == 1000
+    assert (many[0], many[-1]) == (0, 12_344)
+    assert set(np.diff(many)) == {12, 13}

@@ -64,6 +64,10 @@ class DebugImageOutput(Part):
         """Draw nothing more."""
         self._worker.discard()
 
+    def enabled_changed(self) -> None:
+        """Draw nothing that was before."""
+        self._worker.discard()
+
     def forget_time(self) -> None:
         """Draw nothing that was before the jump."""
         self._worker.discard()

@@ -102,6 +102,10 @@ class MarkerOutput(Part):
         """Take back what was said of the last frame."""
         self._clear()
 
+    def enabled_changed(self) -> None:
+        """Take back what was said of the last frame."""
+        self._clear()
+
     def map_changed(self) -> None:
         """Show the cameras of another map."""
         self._drawn = self._drawn_map()
