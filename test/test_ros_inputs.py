@@ -440,6 +440,14 @@ def test_who_does_not_broadcast_does_not_mind(make: Make) -> None:
     assert 'second publisher' not in harness.next_diagnostic().message
 
 
+def test_odometry_is_a_second_parent_where_base_is_our_child(make: Make) -> None:
+    harness = make(tf_mode='map_to_base')
+    harness.start()
+    send_odometry(harness)
+    told(harness, 'a second publisher of odom -> base_link', ERROR)
+    assert 'or set tf_mode: map_to_odom here' in harness.robot.diagnostics[-1].message
+
+
 def test_frame_with_two_parents(active: Harness) -> None:
     transform = transform_message('wheels', 'base_link', now_ns(), RigidTransform.identity())
     active.robot.tf.publish(TFMessage(transforms=[transform]))

@@ -45,7 +45,7 @@ def transform(parent: str, child: str, stamp_ns: int = 0) -> TFMessage:
 
 
 def problems(watch: TransformWatch) -> list[Problem]:
-    return list(watch.problems(['/tf', '/tf_static'], lambda: ['/amcl', '/ekf']))
+    return list(watch.problems(['/tf', '/tf_static'], lambda: ['/amcl', '/ekf'], 'stop'))
 
 
 def test_what_we_send_comes_back(watch: TransformWatch) -> None:
@@ -70,7 +70,7 @@ def test_second_publisher(
     (problem,) = problems(watch)
     assert (problem.kind, problem.level) == ('tf_publisher', DiagnosticStatus.ERROR)
     assert f'{parent.lstrip("/")} -> odom' in problem.text
-    assert '/amcl, /ekf' in problem.text
+    assert 'one of /amcl, /ekf; switch it off there, or stop here' in problem.text
     clock.now_s += MEMORY_S
     assert len(problems(watch)) == (1 if static else 0)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('tf2_msgs')
 
+from rclpy.time import Time
 from tf2_msgs.msg import TFMessage
 
 from relloc_ros.frames import (
@@ -98,6 +100,35 @@ def test_cleared_buffer_keeps_static_transforms(buffer: Transforms) -> None:
         buffer.wait_for('odom', 'base_link', 101 * NS, 0.0)
     fill(buffer)
     buffer.wait_for('odom', 'base_link', 101 * NS, 0.0)
+
+
+class Extrapolating:
+    """tf2's Buffer, as far as it is needed, with data up to second 100."""
+
+    def lookup_transform(self, *_: Any) -> None:
+        raise LookupError('Lookup would require extrapolation')
+
+    def get_latest_common_time(self, *_: Any) -> Time:
+        return Time(seconds=100)
+
+
+@pytest.mark.parametrize(
+    ('second', 'kind', 'words'),
+    [
+        (100.25, TransformErrorKind.IN_FUTURE, '100.250, the newest data is 0.250 s older'),
+        (99.0, TransformErrorKind.TOO_OLD, 'extrapolation'),
+    ],
+)
+def test_says_by_how_much_tf2_is_late(
+    monkeypatch: pytest.MonkeyPatch, second: float, kind: TransformErrorKind, words: str
+) -> None:
+    tf2 = SimpleNamespace(
+        Buffer=Extrapolating, ExtrapolationException=LookupError, TransformException=Exception
+    )
+    monkeypatch.setattr('relloc_ros.ros.transforms.tf2_ros', tf2)
+    with pytest.raises(TransformError, match=words) as raised:
+        Tf2Buffer().wait_for('odom', 'base_link', round(second * NS), 0.0)
+    assert raised.value.kind is kind
 
 
 class Publisher:

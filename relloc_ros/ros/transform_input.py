@@ -50,6 +50,8 @@ class TransformInput:
         self._node = node
         self.buffer: Transforms = make_buffer()
         self.watch = TransformWatch(_our_child(config))
+        to_base = config.tf_mode == 'map_to_base'
+        self._remedy = f'set {"tf_mode: map_to_odom" if to_base else "tf_broadcast: false"}'
         self._moving = subscribe(node, TFMessage, '/tf', self._take, tf_qos())
         try:
             self._static = subscribe(
@@ -68,7 +70,7 @@ class TransformInput:
         """Say what is wrong."""
         for subscription in (self._moving, self._static):
             yield from publisher_problems(self._node, subscription)
-        yield from self.watch.problems(self.topics, self._other_publishers)
+        yield from self.watch.problems(self.topics, self._other_publishers, self._remedy)
 
     def extrinsics_problem(self, base_frame: str, camera_frame: str) -> Problem | None:
         """Say why the camera's place on the robot is not known, None if it is."""

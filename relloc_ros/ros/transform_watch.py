@@ -69,13 +69,14 @@ class TransformWatch:
                 self._foreign = parent, until_s
 
     def problems(
-        self, topics: Sequence[str], publishers: Callable[[], list[str]]
+        self, topics: Sequence[str], publishers: Callable[[], list[str]], remedy: str
     ) -> Iterator[Problem]:
         """Say what is wrong.
 
         Args:
             topics: resolved names of /tf and /tf_static.
             publishers: gives the other nodes that publish transforms.
+            remedy: what to do about a second publisher here.
         """
         where = f'on {" or ".join(topics)}'
         now_s = self._steady_s()
@@ -85,7 +86,7 @@ class TransformWatch:
                 'tf_publisher',
                 DiagnosticStatus.ERROR,
                 f'a second publisher of {self._foreign[0]} -> {self._our_child} {where}: one of '
-                f'{names}; switch it off there, or set tf_broadcast to false here',
+                f'{names}; switch it off there, or {remedy} here',
             )
         for child, parents in islice(self._conflicts(now_s), MAX_CONFLICTS):
             yield Problem(
