@@ -21,21 +21,24 @@ FLOORS = {
     'structures': 0,
     'config': 0,
     'errors': 0,
+    'transform_history': 1,
+    'frames': 1,
+    'camera_info': 1,
+    'image_decoding': 1,
     'vision': 1,
+    'bags': 2,
     'map': 2,
     'localizers': 3,
     'pipeline': 4,
     'gating': 4,
     'tracker': 4,
+    'verdict': 4,
+    'innovation': 4,
     'correction': 4,
-    'frames': 4,
-    'transform_history': 4,
-    'image_decoding': 4,
-    'camera_info': 4,
+    'given_pose': 4,
     'match_drawing': 4,
     'picture_text': 4,
     'scene_shapes': 4,
-    'bags': 5,
     'evaluation': 5,
     'cli': 5,
     'ros': 5,
@@ -43,10 +46,9 @@ FLOORS = {
 
 FRONT_DOORS = {
     # what each part of the top floor may take from that floor
-    'bags': {'bags'},
-    'evaluation': {'evaluation', 'bags'},
-    'cli': {'cli', 'evaluation', 'bags'},
-    'ros': {'ros', 'bags'},
+    'evaluation': {'evaluation'},
+    'cli': {'cli', 'evaluation'},
+    'ros': {'ros'},
 }
 
 ROS_MODULES = (

@@ -23,10 +23,20 @@ import numpy as np
 
 from relloc_ros.camera import Camera
 from relloc_ros.errors import DataError
-from relloc_ros.geometry import Array, RigidTransform, mean_rotation
-from relloc_ros.map.sources.reading import SPLITS, SourceImage, Split, text_lines
+from relloc_ros.geometry import Array, RigidTransform
+from relloc_ros.map.sources.reading import (
+    SPLITS,
+    SourceFormat,
+    SourceImage,
+    SourceImages,
+    SourceOptions,
+    Split,
+    locating_errors,
+    rigid_from_numbers,
+    text_lines,
+)
 
-__all__ = ['is_seven_scenes', 'read_seven_scenes']
+__all__ = ['SEVEN_SCENES']
 
 logger = logging.getLogger(__name__)
 
@@ -37,19 +47,15 @@ SPLIT_FILES: dict[Split, str] = {'train': 'TrainSplit.txt', 'test': 'TestSplit.t
 IMAGE_SUFFIX, POSE_SUFFIX = '.color.png', '.pose.txt'
 
 MAX_POSE_BYTES = 10_000
-MAX_ROTATION_ERROR = 1e-2
-"""A matrix further than this from a rotation (largest element of R R^T - I) is none."""
-
 NO_NUMBER = re.compile(r'[+-]?\d\.#\w+')
 """How Windows writes numbers that are none, for example -1.#IND."""
 
 
-def is_seven_scenes(scene: Path) -> bool:
-    """Tell whether a folder has a split file of 7-Scenes."""
+def _is_seven_scenes(scene: Path) -> bool:
     return any((scene / name).is_file() for name in SPLIT_FILES.values())
 
 
-def read_seven_scenes(scene: Path, split: Split | None) -> list[SourceImage]:
+def _read(scene: Path, options: SourceOptions) -> SourceImages:
     """Read the images of a scene, both splits if None is named.
 
     Frames whose pose is lost (not finite, or all zeros) are left out with a warning.
@@ -57,21 +63,22 @@ def read_seven_scenes(scene: Path, split: Split | None) -> list[SourceImage]:
     Raises:
         DataError: a split file, sequence or pose is missing or malformed, or none is left.
     """
+    camera = options.camera or COLOUR_CAMERA
     images = []
     lost = []
-    for wanted in SPLITS if split is None else (split,):
+    for wanted in SPLITS if options.split is None else (options.split,):
         for sequence in _sequences(scene / SPLIT_FILES[wanted]):
             for name, pose_file in _frames(scene, sequence):
                 map_from_cam = _read_pose(pose_file)
                 if map_from_cam is None:
                     lost.append(name)
                 else:
-                    images.append(SourceImage(name, COLOUR_CAMERA, map_from_cam.inverse()))
+                    images.append(SourceImage(name, camera, map_from_cam.inverse()))
     if lost:
         logger.warning('%s: %d frames without a valid pose, first %s', scene, len(lost), lost[0])
     if not images:
         raise DataError(f'{scene} has no frame with a valid pose: unpack the data set again')
-    return images
+    return SourceImages(images, options.images or scene)
 
 
 def _sequences(split_file: Path) -> list[str]:
@@ -109,13 +116,8 @@ def _read_pose(path: Path) -> RigidTransform | None:
     values = _numbers(path)
     if not np.isfinite(values).all() or not values[:15].any():
         return None
-    matrix = values.reshape(4, 4)
-    rotation = matrix[:3, :3]
-    error = np.abs(rotation @ rotation.T - np.eye(3)).max()
-    is_rigid = error <= MAX_ROTATION_ERROR and np.linalg.det(rotation) > 0
-    if not (is_rigid and np.allclose(matrix[3], [0, 0, 0, 1])):
-        raise DataError(f'{path} is no rigid transform: expected rotation, position, 0 0 0 1')
-    return RigidTransform(mean_rotation(rotation[np.newaxis]), matrix[:3, 3].copy())
+    with locating_errors(str(path)):
+        return rigid_from_numbers(values)
 
 
 def _numbers(path: Path) -> Array:
@@ -130,3 +132,12 @@ def _numbers(path: Path) -> Array:
     if len(values) != 16:
         raise DataError(f'{path} holds {len(values)} numbers, a 4x4 matrix has 16')
     return np.array(values)
+
+
+SEVEN_SCENES = SourceFormat(
+    'a scene of 7-Scenes',
+    'TrainSplit.txt or TestSplit.txt',
+    _is_seven_scenes,
+    _read,
+    frozenset({'split', 'camera'}),
+)

@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A posed image as the builder takes it, and its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+import struct
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from relloc_ros.camera import Camera
+from relloc_ros.errors import DataError
+from relloc_ros.geometry import RigidTransform
+from relloc_ros.map.sources.reading import PixelSource
+
+__all__ = ['PosedImage', 'check_size', 'image_size', 'read_image', 'read_pixels']
+
+PNG_HEADER = struct.Struct('>8s4x4sII')
+"""Signature, chunk name, width and height."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PosedImage:
+    """An image with camera and pose, its pixels still on disk.
+
+    Attributes:
+        name: path relative to the images folder, unique in its source.
+        path: the image file, or the bag that holds the image.
+        camera: intrinsics and distortion.
+        cam_from_map: pose, COLMAP's cam_from_world.
+        stamp_ns: as the source says; else from the name if it is a time, else counted up by name.
+        pixels: reads the pixels of an image that is no file; None reads `path`.
+    """
+
+    name: str
+    path: Path
+    camera: Camera
+    cam_from_map: RigidTransform
+    stamp_ns: int
+    pixels: PixelSource | None = None
+
+
+def read_image(posed: PosedImage) -> NDArray[np.uint8]:
+    """Read the image as (H, W, 3) BGR uint8.
+
+    Raises:
+        DataError: not readable, or not of the camera's size.
+    """
+    if posed.pixels is not None:
+        return posed.pixels.read(posed.camera)
+    return read_pixels(posed.path, posed.camera)
+
+
+def read_pixels(path: Path, camera: Camera) -> NDArray[np.uint8]:
+    """Read an image file as (H, W, 3) BGR uint8, as large as its camera says.
+
+    Raises:
+        DataError: not readable, or not of the camera's size.
+    """
+    image = _decode(path)
+    check_size(image.shape[1], image.shape[0], camera, f'image {path}')
+    return image
+
+
+def check_size(width: int, height: int, camera: Camera, label: str) -> None:
+    """Compare an image with its camera.
+
+    Raises:
+        DataError: other sizes.
+    """
+    if (width, height) != (camera.width, camera.height):
+        raise DataError(
+            f'{label} is {width}x{height} pixels, its camera {camera.width}x'
+            f'{camera.height}: scale the calibration, or use the images it was made for'
+        )
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Read width and height; a PNG file is not decoded for them.
+
+    Raises:
+        DataError: missing, or no image.
+    """
+    try:
+        with path.open('rb') as file:
+            header = file.read(PNG_HEADER.size)
+    except OSError as error:
+        raise DataError(f'cannot read image {path}: {error.strerror}') from error
+    if len(header) == PNG_HEADER.size:
+        signature, chunk, width, height = PNG_HEADER.unpack(header)
+        if signature == b'\x89PNG\r\n\x1a\n' and chunk == b'IHDR':
+            return width, height
+    try:
+        height, width = _decode(path).shape[:2]
+    except DataError as error:
+        raise DataError(f'image {path} is no PNG or JPEG file') from error
+    return width, height
+
+
+def _decode(path: Path) -> NDArray[np.uint8]:
+    if not path.is_file():
+        raise DataError(f'cannot decode image {path}: no such file')
+    # Calibration belongs to the stored pixels, whatever EXIF says about turning them.
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imread(str(path), flags)
+    except cv2.error as error:
+        raise DataError(f'cannot decode image {path}: {error}') from error
+    if image is None:
+        raise DataError(f'cannot decode image {path}: damaged or no image file')
+    return np.asarray(image, dtype=np.uint8)
