@@ -29,7 +29,7 @@ from relloc_ros.image_decoding import decode_image, stamp_of
 from relloc_ros.ros.conversions import time_message, transform_message
 from relloc_ros.ros.localization_node import LocalizationNode
 from relloc_ros.ros.map_loading import LoadedMap
-from relloc_ros.structures import Localization, PoseEstimate, Status
+from relloc_ros.structures import Localization, PoseEstimate, SearchArea, Status
 
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 WIDTH, HEIGHT = 32, 24
@@ -45,6 +45,7 @@ class StubLocalizer:
     def __init__(self) -> None:
         self.map_from_cam = MAP_FROM_CAM
         self.stamps: list[int] = []
+        self.search_areas: list[SearchArea | None] = []
         self.closed = threading.Event()
         self.closed_maps: list[str] = []
         self.loading: Callable[[str], object] = lambda map_path: None
@@ -62,8 +63,15 @@ class StubLocalizer:
         self.closed_maps.append(map_id)
         self.closed.set()
 
-    def process_message(self, message: Any, camera: Camera, name: str = '') -> Localization:
+    def process_message(
+        self,
+        message: Any,
+        camera: Camera,
+        name: str = '',
+        search_area: SearchArea | None = None,
+    ) -> Localization:
         stamp_ns = stamp_of(message)
+        self.search_areas.append(search_area)
         self.stamps.append(stamp_ns)
         self.go_on.wait(10.0)
         if self.failure is not None:
@@ -142,6 +150,8 @@ class Harness:
 
     def __init__(self, **parameters: Any) -> None:
         self.stub = StubLocalizer()
+        # The tracker has tests of its own: here it shall not mind poses that jump.
+        parameters = {'consensus_count': 1, 'mahalanobis_threshold': 1e12, **parameters}
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         self.node = LocalizationNode(self.stub.load, parameter_overrides=overrides)
         self.robot = Robot()

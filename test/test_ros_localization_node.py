@@ -313,11 +313,14 @@ def test_odometry_missing_at_the_time_leaves_tf_alone(active: Harness, offset_s:
     assert 'odom TF missing' in active.next_diagnostic().message
 
 
-def test_equal_stamps(active: Harness) -> None:
+def test_an_image_that_comes_twice_is_refused(active: Harness) -> None:
     for _ in range(2):
         active.localize(START_NS + NS)
-    active.spin_until(lambda: len(active.robot.poses) == 2)
     active.spin_until(lambda: len(active.robot.corrections) > 3)
+    first, second = (values(frame.status[0]) for frame in active.robot.frames)
+    assert (first['accepted'], second['accepted']) == ('true', 'false')
+    assert second['reason'].startswith('out of order')
+    assert len(active.robot.poses) == 1
 
 
 def test_newest_image_wins_while_the_worker_is_busy(active: Harness) -> None:
@@ -406,7 +409,7 @@ def test_backward_jump_of_time(ros: None) -> None:
         harness.spin_until(lambda: len(harness.robot.poses) == 2)
         assert harness.robot.corrections == []
         send_odometry(harness, np.arange(0.0, 3.01, 0.5))
-        harness.localize(START_NS + 2 * NS)
+        harness.localize(START_NS + 5 * NS // 2)
         harness.spin_until(lambda: harness.robot.corrections)
 
 

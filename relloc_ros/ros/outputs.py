@@ -10,10 +10,12 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
+from relloc_ros.geometry import RigidTransform
 from relloc_ros.ros.conversions import diagnostic_message, pose_message
 from relloc_ros.ros.frame_processor import FrameResult
 from relloc_ros.ros.part import Part
 from relloc_ros.structures import Status
+from relloc_ros.verdict import TrackingEvent
 
 if TYPE_CHECKING:
     from relloc_ros.ros.session import Session
@@ -50,7 +52,7 @@ class PoseOutput(Part):
 
 
 class StatusOutput(Part):
-    """One status for each processed image, with documented keys."""
+    """One status for each processed image, with documented keys; what begins goes to the log."""
 
     def __init__(self, session: Session) -> None:
         """Create the publisher."""
@@ -82,7 +84,22 @@ class StatusOutput(Part):
         name = f'{self.node.get_name()}: frame'
         message = diagnostic_message(localization.stamp_ns, name, level, text, values)
         self._status.publish(message)
+        if verdict.event is not None:
+            self._log(verdict.event, reason, result)
+
+    def _log(self, event: TrackingEvent, reason: str, result: FrameResult) -> None:
+        where = '' if result.pose is None else _place(result.pose.map_from_body)
+        text = f'{event.value} at {where}' + (f': {reason}' if reason else '')
+        if event is TrackingEvent.KIDNAPPED:
+            self.node.get_logger().warning(text)
+        else:
+            self.node.get_logger().info(text)
 
     def close(self) -> None:
         """Destroy the publisher."""
         self.node.destroy_publisher(self._status)
+
+
+def _place(map_from_base: RigidTransform) -> str:
+    x, y, z = map_from_base.translation
+    return f'x={x:.2f} y={y:.2f} z={z:.2f}'
