@@ -21,7 +21,7 @@ ImageArray = NDArray[np.uint8]
 HEIGHT_PX = 360
 MIN_WIDTH_PX = 640
 """Of pictures with a banner, so that there is room for its text."""
-MAX_LINES = 150
+MAX_LINES = 100
 """Of each kind; more are a solid surface."""
 INLIER_COLOUR, OUTLIER_COLOUR = (80, 200, 60), (60, 60, 230)
 """BGR."""

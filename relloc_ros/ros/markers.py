@@ -34,7 +34,7 @@ __all__ = ['MarkerOutput']
 MAP_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 FRAME_QOS = QoSProfile(depth=1)
 
-MAX_MAP_CAMERAS = 1000
+MAX_MAP_CAMERAS = 500
 """Of larger maps every so many-th camera is drawn."""
 MAX_FRAME_CAMERAS = 100
 """Of each kind."""
