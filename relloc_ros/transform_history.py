@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from enum import Enum
 
 import numpy as np
@@ -58,6 +58,11 @@ class TransformHistory:
     def __len__(self) -> int:
         """Count the entries."""
         return len(self._stamps_ns)
+
+    @property
+    def span_ns(self) -> tuple[int, int] | None:
+        """Time of the oldest and of the newest entry; None without any."""
+        return (self._stamps_ns[0], self._stamps_ns[-1]) if self._stamps_ns else None
 
     def insert(self, stamp_ns: int, transform: RigidTransform) -> None:
         """Add an entry in any order of time; one of the same stamp is replaced."""
@@ -113,6 +118,21 @@ class TransformHistory:
             )
         fraction = (stamp_ns - stamps[i - 1]) / gap_ns
         return interpolate(self._entry(i - 1), self._entry(i), fraction)
+
+    def nearest(self, stamp_ns: int, max_distance_ns: int) -> RigidTransform | None:
+        """Give the entry nearest in time, if it is no further away."""
+        stamps = self._stamps_ns
+        i = bisect_left(stamps, stamp_ns)
+        near = [j for j in (i - 1, i) if 0 <= j < len(stamps)]
+        if not near:
+            return None
+        best = min(near, key=lambda j: abs(stamps[j] - stamp_ns))
+        return self._entry(best) if abs(stamps[best] - stamp_ns) <= max_distance_ns else None
+
+    def last_until(self, stamp_ns: int) -> RigidTransform | None:
+        """Give the newest entry that is not younger; None before the first."""
+        i = bisect_right(self._stamps_ns, stamp_ns)
+        return self._entry(i - 1) if i else None
 
     def _entry(self, i: int) -> RigidTransform:
         start = VALUES_PER_TRANSFORM * i

@@ -13,6 +13,9 @@ from pathlib import Path
 from relloc_ros.errors import DataError
 from relloc_ros.map.sources.cambridge import CAMBRIDGE
 from relloc_ros.map.sources.colmap import COLMAP
+from relloc_ros.map.sources.euroc import EUROC
+from relloc_ros.map.sources.kapture import KAPTURE
+from relloc_ros.map.sources.kitti import KITTI
 from relloc_ros.map.sources.names import (
     FIRST_STAMP_NS,
     FRAME_PERIOD_NS,
@@ -22,9 +25,12 @@ from relloc_ros.map.sources.names import (
     stamps_of,
     unique_names,
 )
+from relloc_ros.map.sources.pose_table import POSE_TABLE
 from relloc_ros.map.sources.posed_image import PosedImage, read_image, read_pixels
 from relloc_ros.map.sources.reading import SourceFormat, SourceOptions, Split
 from relloc_ros.map.sources.seven_scenes import SEVEN_SCENES
+from relloc_ros.map.sources.transforms_json import TRANSFORMS_JSON
+from relloc_ros.map.sources.tum import TUM
 
 __all__ = [
     'FIRST_STAMP_NS',
@@ -47,6 +53,12 @@ SOURCES: dict[str, SourceFormat] = {
     # them.
     'cambridge': CAMBRIDGE,
     '7scenes': SEVEN_SCENES,
+    'tum': TUM,
+    'kitti': KITTI,
+    'euroc': EUROC,
+    'kapture': KAPTURE,
+    'csv': POSE_TABLE,
+    'transforms': TRANSFORMS_JSON,
     'colmap': COLMAP,
 }
 

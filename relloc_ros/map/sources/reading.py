@@ -28,6 +28,7 @@ __all__ = [
     'Split',
     'data_lines',
     'locating_errors',
+    'nanoseconds',
     'numbers',
     'rigid_from_numbers',
     'seconds_to_ns',
@@ -204,6 +205,17 @@ def seconds_to_ns(text: str) -> int:
     if not seconds.is_finite() or abs(seconds) > MAX_STAMP_S:
         raise DataError(f'time {text!r} is not a number of seconds between 0 and {MAX_STAMP_S}')
     return round(seconds * 1_000_000_000)
+
+
+def nanoseconds(text: str) -> int:
+    """Read a time in nanoseconds.
+
+    Raises:
+        DataError: no number, or too large.
+    """
+    if not text.isdecimal() or int(text[:20]) > MAX_STAMP_S * 1_000_000_000:
+        raise DataError(f'time {text!r} is no number of nanoseconds')
+    return int(text)
 
 
 def rigid_from_numbers(values: ArrayLike) -> RigidTransform:
