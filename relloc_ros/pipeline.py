@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 import time
 from typing import Any
@@ -18,9 +18,10 @@ from relloc_ros.config import LocalizationConfig
 from relloc_ros.errors import DataError
 from relloc_ros.gating import gate
 from relloc_ros.image_decoding import decode_image, stamp_of
-from relloc_ros.localizers import create_localizer
+from relloc_ros.localizers import RigLocalizer, create_localizer, for_rigs
+from relloc_ros.localizers.sighting import PlacedSighting, Sighting, add_timings
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.structures import Localization, QueryImage, SearchArea, Status
+from relloc_ros.structures import Localization, QueryImage, RigView, SearchArea, Status
 
 __all__ = ['Relocalizer', 'frame_seed']
 
@@ -31,10 +32,11 @@ def frame_seed(random_seed: int, stamp_ns: int) -> int:
 
 
 class Relocalizer:
-    """Localizes images in a map.
+    """Localizes images in a map, alone or as rigs.
 
     `process` is a pure function of image, camera, stamp and configuration: what was processed
-    before changes nothing. Consensus over time belongs above it.
+    before changes nothing. Consensus over time belongs above it. `process_rig` is `sight` for each
+    image and `locate` for all; who has an image in several rigs keeps what `sight` gave.
     """
 
     def __init__(
@@ -65,6 +67,88 @@ class Relocalizer:
                 result = gate(self._localizer.localize(query, seed), self.config)
         except DataError as error:
             result = self._error(query.stamp_ns, error)
+        return _timed(result, start, {})
+
+    def require_rigs(self) -> RigLocalizer:
+        """Make sure that rigs can be localized.
+
+        Raises:
+            ConfigError: the localizer takes single images only.
+        """
+        return for_rigs(self._localizer)
+
+    def process_rig(self, views: Sequence[RigView]) -> Localization:
+        """Localize images with known places on one body together.
+
+        An image that cannot be used contributes nothing, as one that shows nothing.
+
+        Args:
+            views: at least one; the newest gives stamp and seed.
+
+        Returns:
+            The pose of the body at the time of the newest image.
+
+        Raises:
+            ConfigError: the localizer takes single images only.
+        """
+        start = time.perf_counter()
+        placed = [PlacedSighting(self.sight(view.query), view.body_from_cam) for view in views]
+        result = self.locate(placed)
+        stages = [view.sighting.timings_ms for view in placed]
+        return _timed(add_timings(result, *stages), start, {})
+
+    def sight(self, query: QueryImage) -> Sighting:
+        """Find out what an image shows of the map, for `locate`.
+
+        Raises:
+            ConfigError: the localizer takes single images only.
+        """
+        localizer = self.require_rigs()
+        try:
+            _check_size(query)
+            seed = frame_seed(self.config.random_seed, query.stamp_ns)
+            with self._thread_pools.limit(limits=1, user_api='blas'):
+                return localizer.sight(query, seed)
+        except DataError as error:
+            return Sighting(query.name, query.stamp_ns, status=Status.ERROR, reason=str(error))
+
+    def sight_message(
+        self,
+        message: Any,
+        camera: Camera,
+        name: str = '',
+        search_area: SearchArea | None = None,
+    ) -> Sighting:
+        """Decode an Image or CompressedImage message, and find out what it shows, for `locate`.
+
+        A message that cannot be decoded shows nothing.
+
+        Raises:
+            ConfigError: the localizer takes single images only.
+        """
+        start = time.perf_counter()
+        try:
+            query = decode_image(message, camera, name, resized=self.config.resized_images)
+        except DataError as error:
+            return Sighting(name, stamp_of(message), status=Status.ERROR, reason=str(error))
+        decoding = 1e3 * (time.perf_counter() - start)
+        sighting = self.sight(replace(query, search_area=search_area))
+        return replace(sighting, timings_ms={'decoding': decoding, **sighting.timings_ms})
+
+    def locate(self, views: Sequence[PlacedSighting]) -> Localization:
+        """Localize the body that images were taken from, by what they show.
+
+        Args:
+            views: at least one; the newest gives stamp and seed.
+
+        Raises:
+            ConfigError: the localizer takes single images only.
+        """
+        start = time.perf_counter()
+        stamp_ns = max(view.sighting.stamp_ns for view in views)
+        seed = frame_seed(self.config.random_seed, stamp_ns)
+        with self._thread_pools.limit(limits=1, user_api='blas'):
+            result = gate(self.require_rigs().locate(views, seed), self.config)
         return _timed(result, start, {})
 
     def process_message(

@@ -20,6 +20,7 @@ __all__ = [
     'PairMatches',
     'PoseEstimate',
     'QueryImage',
+    'RigView',
     'SearchArea',
     'Status',
 ]
@@ -80,6 +81,20 @@ class QueryImage:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RigView:
+    """An image of a rig: of one of several cameras, or of one that moved from image to image.
+
+    Attributes:
+        query: the image.
+        body_from_cam: where its camera was, relative to where the rig's body is at the time of
+            the newest image of the rig. What moved in the meantime is in it.
+    """
+
+    query: QueryImage
+    body_from_cam: RigidTransform
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PoseEstimate:
     """A pose and how sure it is.
 
@@ -111,24 +126,27 @@ class PairMatches:
         query_points2D: (N, 2) float64 pixels in the query, distorted as in the image.
         map_points2D: (N, 2) float64 pixels in the map image.
         inliers: (N,) bool, which of them agree with the pose (or the pair's geometry).
+        view: which image of a rig the query is, in their order; 0 for an image alone.
     """
 
     image_name: str
     query_points2D: Array
     map_points2D: Array
     inliers: NDArray[np.bool_]
+    view: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Localization:
-    """The answer for one image: a camera pose with covariance, or a status that says why not.
+    """The answer for an image or a rig: a pose with covariance, or a status that says why not.
 
     Attributes:
         status: LOCALIZED if, and only if, `camera_pose` is given.
         reason: one sentence for people; empty when localized.
-        stamp_ns: the image's stamp.
+        stamp_ns: of the image, of the newest one of a rig.
         localizer: name of the method in the LOCALIZERS table.
-        camera_pose: pose of the camera's optical frame in the map; None unless localized.
+        camera_pose: pose of the camera's optical frame in the map, of the body if this is a rig;
+            None unless localized.
         num_matches: putative matches over all map images used.
         num_inliers: distinct query keypoints that support the pose.
         retrieved: names of the map images retrieved, best first.

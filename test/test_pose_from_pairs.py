@@ -33,7 +33,7 @@ def test_exact_essential_matrices_give_the_exact_pose(seed, num_refs):
     scene = make_scene(seed, num_refs=num_refs)
     result = estimate_pose_from_pairs(essentials(scene), scene.maps_from_ref, max_angle=MAX_ANGLE)
     assert result is not None
-    distance, angle = pose_error(result.map_from_cam, scene.map_from_query)
+    distance, angle = pose_error(result.map_from_body, scene.map_from_query)
     assert distance < 1e-6
     assert angle < 1e-6
     assert result.inliers.all()
@@ -61,7 +61,7 @@ def test_outlier_pairs_are_found(seed, spoil):
     assert result is not None
     assert not result.inliers[[1, 4, 6]].any()
     assert result.inliers.sum() >= 4
-    distance, angle = pose_error(result.map_from_cam, scene.map_from_query)
+    distance, angle = pose_error(result.map_from_body, scene.map_from_query)
     assert distance < 0.05
     assert angle < np.deg2rad(1.0)
 
@@ -94,7 +94,7 @@ def test_near_images_weigh_more_than_far_ones():
         scene = make_scene(seed, centres=np.concatenate([near, far]))
         matrices = essentials(scene, noise=np.deg2rad(1.0))
         result = estimate_pose_from_pairs(matrices, scene.maps_from_ref, max_angle=MAX_ANGLE)
-        errors.append(pose_error(result.map_from_cam, scene.map_from_query)[0])
+        errors.append(pose_error(result.map_from_body, scene.map_from_query)[0])
     # A degree is 2 cm at the near ones, and half a unit at the far ones.
     assert np.median(errors) < 0.04
 
@@ -108,7 +108,7 @@ def test_the_covariance_has_the_size_of_the_errors(distance):
         scene = make_scene(seed, centres=centres)
         matrices = essentials(scene, noise=np.deg2rad(1.0))
         result = estimate_pose_from_pairs(matrices, scene.maps_from_ref, max_angle=MAX_ANGLE)
-        true, estimated = scene.map_from_query, result.map_from_cam
+        true, estimated = scene.map_from_query, result.map_from_body
         position = true.translation - estimated.translation
         rotation = log_so3(true.rotation @ estimated.rotation.T)
         squared.append(

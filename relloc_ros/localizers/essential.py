@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relloc_ros.config import LocalizationConfig
-from relloc_ros.localizers.base import Localizer, StageTimer
+from relloc_ros.localizers.base import RigLocalizer, StageTimer, no_features, no_retrieval
+from relloc_ros.localizers.local_points import triangulate_matches
 from relloc_ros.localizers.pose_from_essentials import solve_from_essential_matrices
-from relloc_ros.localizers.pose_from_structure import solve_from_local_structure
+from relloc_ros.localizers.pose_from_points import solve_from_points
 from relloc_ros.localizers.reference_matching import (
     MatchedImage,
     QueryFeatures,
@@ -25,7 +26,8 @@ from relloc_ros.localizers.reference_matching import (
     match_reference_images,
     retrieve_images,
 )
-from relloc_ros.localizers.solution import Solution, answer
+from relloc_ros.localizers.sighting import PlacedSighting, Sighting
+from relloc_ros.localizers.solution import Solution, answer, refusal
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, QueryImage, Status
 from relloc_ros.vision.matching import create_matcher
@@ -36,7 +38,7 @@ MIN_MATCHES = 8
 """Fewer keypoints in an image, or matches in a pair, cannot support an essential matrix."""
 
 
-class EssentialLocalizer(Localizer):
+class EssentialLocalizer(RigLocalizer):
     """Retrieval, matches with diverse map images, local structure or essential matrices, pose."""
 
     def __init__(self, reference_map: ReferenceMap, config: LocalizationConfig) -> None:
@@ -48,6 +50,7 @@ class EssentialLocalizer(Localizer):
             MissingDependencyError: a package of the matcher is not installed.
         """
         super().__init__(reference_map, config)
+        self._triangulates = config.essential.refinement == 'local_structure'
         self._match_ratio = config.match_ratio or reference_map.extractor.match_ratio
         self._matcher = create_matcher(
             config.matcher,
@@ -56,23 +59,32 @@ class EssentialLocalizer(Localizer):
             config.weights_folder,
         )
 
-    def localize(self, query: QueryImage, seed: int) -> Localization:
-        """Estimate the pose of the query's camera in the map."""
+    def sight(self, query: QueryImage, seed: int) -> Sighting:
+        """Find matches, and points that map images triangulate."""
         timer = StageTimer()
         with timer('features'):
             features = extract_query(self.reference_map, query, self.config.max_keypoints)
         if len(features) < MIN_MATCHES:
-            reason = f'{len(features)} keypoints: the image is blank, dark, blurred or covered'
-            return self._answer(query, timer, Solution(Status.NO_FEATURES, reason))
+            return no_features(query, len(features), timer)
         with timer('retrieval'):
             retrieved = retrieve_images(self.reference_map, query, self.config)
         if len(retrieved) == 0:
-            reason = 'no map image is as similar as min_similarity: not a place of this map?'
-            return self._answer(query, timer, Solution(Status.NO_RETRIEVAL, reason))
+            return no_retrieval(query, timer)
         with timer('matching'):
             matched = self._match(features, retrieved)
-        solution = self._solve(features, matched, seed, timer)
-        return self._answer(query, timer, solution, features, retrieved, matched)
+        points = None
+        if self._triangulates:
+            with timer('local_structure'):
+                points = triangulate_matches(features, matched, self.config.essential)
+        names = tuple(self.reference_map.image_names[index] for index in retrieved)
+        return Sighting.of_matches(
+            query, seed, features, names, matched, points, timer.milliseconds
+        )
+
+    def locate(self, views: Sequence[PlacedSighting], seed: int) -> Localization:
+        """Estimate the pose of the body from what its cameras show."""
+        timer = StageTimer()
+        return answer('essential', views, self._solve(views, seed, timer), timer.milliseconds)
 
     def _match(self, features: QueryFeatures, retrieved: NDArray[np.intp]) -> list[MatchedImage]:
         settings = self.config.essential
@@ -87,32 +99,24 @@ class EssentialLocalizer(Localizer):
         )
         return [image for image in matched if len(image.matches) >= MIN_MATCHES]
 
-    def _solve(
-        self,
-        features: QueryFeatures,
-        matched: list[MatchedImage],
-        seed: int,
-        timer: StageTimer,
-    ) -> Solution:
-        if len(matched) < 2:
-            reason = f'{len(matched)} map images with {MIN_MATCHES} matches, two are needed'
+    def _solve(self, views: Sequence[PlacedSighting], seed: int, timer: StageTimer) -> Solution:
+        showing = [view for view in views if view.sighting.features is not None]
+        if not showing:
+            return refusal(views)
+        num_pairs = sum(len(view.sighting.matched) for view in showing)
+        if num_pairs < 2:
+            reason = f'{num_pairs} map images with {MIN_MATCHES} matches, two are needed'
             return Solution(Status.TOO_FEW_MATCHES, reason)
-        if self.config.essential.refinement == 'local_structure':
+        if self._triangulates:
             with timer('local_structure'):
-                solution = solve_from_local_structure(features, matched, self.config, seed)
+                solution = solve_from_points(
+                    showing,
+                    self.config,
+                    seed,
+                    threshold_px=self.config.essential.reprojection_threshold_px,
+                    called='triangulated keypoints',
+                )
             if solution.pose is not None:
                 return solution
         with timer('essential_matrices'):
-            return solve_from_essential_matrices(features, matched, self.config, seed)
-
-    def _answer(
-        self,
-        query: QueryImage,
-        timer: StageTimer,
-        solution: Solution,
-        features: QueryFeatures | None = None,
-        retrieved: Sequence[int] | NDArray[np.intp] = (),
-        matched: Sequence[MatchedImage] = (),
-    ) -> Localization:
-        names = tuple(self.reference_map.image_names[index] for index in retrieved)
-        return answer(query, 'essential', timer.milliseconds, solution, features, names, matched)
+            return solve_from_essential_matrices(showing, self.config)

@@ -1,34 +1,37 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a solver says about one query: a pose with its supporting matches, or why there is none."""
+"""What a solver says about an image or a rig: a pose with its support, or why there is none."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relloc_ros.config import LocalizationConfig
-from relloc_ros.localizers.reference_matching import MatchedImage, QueryFeatures
-from relloc_ros.structures import Localization, PairMatches, PoseEstimate, QueryImage, Status
+from relloc_ros.localizers.sighting import PlacedSighting, matched_images
+from relloc_ros.structures import Localization, PairMatches, PoseEstimate, Status
 from relloc_ros.vision.epipolar_refinement import pose_sampson_errors
 
-__all__ = ['Solution', 'accept', 'answer', 'count_keypoints']
+__all__ = ['Solution', 'accept', 'answer', 'count_keypoints', 'refusal']
 
 AGREEMENT_THRESHOLD_PX = 1.5
+
+Masks = Sequence[NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
-    """A pose of the query's camera, or a status that says why not.
+    """A pose of the query's camera or of a rig's body, or a status that says why not.
 
     Attributes:
         status: LOCALIZED if there is a pose.
         reason: for people; empty when localized.
-        pose: of the camera in the map.
-        inliers: for each matched image a mask over its matches; () without a pose.
+        pose: in the map.
+        inliers: for each matched image of each view a mask over its matches; () without a pose.
     """
 
     status: Status
@@ -37,11 +40,19 @@ class Solution:
     inliers: tuple[NDArray[np.bool_], ...] = ()
 
 
+def refusal(views: Sequence[PlacedSighting]) -> Solution:
+    """Say why none of the views shows anything."""
+    sightings = [view.sighting for view in views]
+    if len(sightings) == 1:
+        return Solution(sightings[0].status, sightings[0].reason)
+    reasons = [f'{sighting.name}: {sighting.reason}' for sighting in sightings]
+    return Solution(sightings[0].status, '; '.join(reasons))
+
+
 def accept(
     pose: PoseEstimate,
     inliers: tuple[NDArray[np.bool_], ...],
-    query: QueryFeatures,
-    matched: Sequence[MatchedImage],
+    views: Sequence[PlacedSighting],
     config: LocalizationConfig,
 ) -> Solution:
     """Accept a pose that enough keypoints support and that the other matches do not contradict.
@@ -49,13 +60,15 @@ def accept(
     A few matches on repeated structure can agree on a wrong pose; then most of the other matches,
     of the strongest image above all, lie off the epipolar lines the pose gives them.
     """
-    count = count_keypoints(matched, inliers)
+    count = count_keypoints(views, inliers)
     if count < config.min_inliers:
         return Solution(Status.TOO_FEW_INLIERS, f'{count} inliers, fewer than min_inliers')
+    pairs = list(matched_images(views))
     errors = pose_sampson_errors(
         pose.map_from_body,
-        [image.points(query) for image in matched],
-        [image.cam_from_map for image in matched],
+        [image.points(view.features) for _, view, image in pairs],
+        [image.cam_from_map for _, _, image in pairs],
+        [view.body_from_cam for _, view, _ in pairs],
     )
     agreement = float(np.mean(np.abs(errors) <= AGREEMENT_THRESHOLD_PX))
     if agreement < config.min_match_agreement:
@@ -64,51 +77,48 @@ def accept(
     return Solution(Status.LOCALIZED, '', pose, inliers)
 
 
-def count_keypoints(matched: Sequence[MatchedImage], masks: Sequence[NDArray[np.bool_]]) -> int:
-    """Count the distinct query keypoints among masked matches."""
-    found = [image.matches[mask, 0] for image, mask in zip(matched, masks, strict=True)]
-    return len(np.unique(np.concatenate(found))) if found else 0
+def count_keypoints(views: Sequence[PlacedSighting], masks: Masks) -> int:
+    """Count the distinct keypoints of the views among masked matches."""
+    found: dict[int, list[NDArray[np.intp]]] = {}
+    for (number, _, image), mask in zip(matched_images(views), masks, strict=True):
+        found.setdefault(number, []).append(image.matches[mask, 0])
+    return sum(len(np.unique(np.concatenate(keypoints))) for keypoints in found.values())
 
 
 def answer(
-    query: QueryImage,
     localizer: str,
-    timings_ms: Mapping[str, float],
+    views: Sequence[PlacedSighting],
     solution: Solution,
-    features: QueryFeatures | None = None,
-    retrieved: tuple[str, ...] = (),
-    matched: Sequence[MatchedImage] = (),
+    timings_ms: Mapping[str, float],
 ) -> Localization:
-    """Put together what a localizer returns; what it did not get to is left out."""
-    masks = solution.inliers or tuple(
-        np.zeros(len(image.matches), dtype=bool) for image in matched
-    )
+    """Put together what a localizer returns, at the time of the newest view."""
+    pairs = _pair_matches(views, solution)
+    names = chain.from_iterable(view.sighting.retrieved for view in views)
     return Localization(
         status=solution.status,
         reason=solution.reason,
-        stamp_ns=query.stamp_ns,
+        stamp_ns=max(view.sighting.stamp_ns for view in views),
         localizer=localizer,
         camera_pose=solution.pose,
-        num_matches=sum(len(image.matches) for image in matched),
-        num_inliers=count_keypoints(matched, masks),
-        retrieved=retrieved,
-        pairs=() if features is None else _pair_matches(features, matched, masks),
+        num_matches=sum(len(pair.inliers) for pair in pairs),
+        num_inliers=count_keypoints(views, solution.inliers) if solution.inliers else 0,
+        retrieved=tuple(dict.fromkeys(names)),
+        pairs=pairs,
         timings_ms=timings_ms,
     )
 
 
-def _pair_matches(
-    features: QueryFeatures,
-    matched: Sequence[MatchedImage],
-    masks: tuple[NDArray[np.bool_], ...],
-) -> tuple[PairMatches, ...]:
+def _pair_matches(views: Sequence[PlacedSighting], solution: Solution) -> tuple[PairMatches, ...]:
     """Give the matches in pixels."""
+    pairs = list(matched_images(views))
+    masks = solution.inliers or [np.zeros(len(image.matches), dtype=bool) for *_, image in pairs]
     return tuple(
         PairMatches(
             image.name,
-            features.points2D[image.matches[:, 0]],
+            view.features.points2D[image.matches[:, 0]],
             image.features.points2D[image.matches[:, 1]],
             mask,
+            number,
         )
-        for image, mask in zip(matched, masks, strict=True)
+        for (number, view, image), mask in zip(pairs, masks, strict=True)
     )

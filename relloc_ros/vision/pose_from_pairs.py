@@ -34,32 +34,39 @@ class PairsPose:
     """A pose from pairs.
 
     Attributes:
-        map_from_cam: the pose.
+        map_from_body: the pose.
         inliers: (P,) bool, pairs that agree with it.
         covariance: (6, 6) as in `structures.PoseEstimate`, from the angular residuals.
     """
 
-    map_from_cam: RigidTransform
+    map_from_body: RigidTransform
     inliers: NDArray[np.bool_]
     covariance: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rays:
-    """What each pair says about the query, in the map.
+    """What each pair says about the body that the query's camera sits on, in the map.
 
-    centres (P, 3) of the map images; directions (P, 3) to the query, sign free;
-    rotations (P, 2, 3, 3), the candidates for map_from_cam.
+    sources (P, 3) centres of the map images; directions (P, 3) to the query, sign free;
+    rotations (P, 2, 3, 3), the candidates for map_from_body; levers (P, 3) from the body's origin
+    to the camera, in its own frame.
     """
 
-    centres: Array
+    sources: Array
     directions: Array
     rotations: Array
+    levers: Array
+
+    def centres(self, rotation: Array) -> Array:
+        """Where (P, 3) the rays to the body's origin start, for a rotation of the body."""
+        return self.sources - self.levers @ rotation.T
 
 
 def estimate_pose_from_pairs(
     essentials: Sequence[Array],
     maps_from_ref: Sequence[RigidTransform],
+    bodies_from_cam: Sequence[RigidTransform] | None = None,
     *,
     max_angle: float,
 ) -> PairsPose | None:
@@ -68,12 +75,16 @@ def estimate_pose_from_pairs(
     Args:
         essentials: P essential matrices (3, 3), ``x_query^T E x_map = 0``.
         maps_from_ref: poses of the P map images.
+        bodies_from_cam: where the camera of each pair sits on the body whose pose is sought; None
+            if the body is the camera.
         max_angle: radians; a pair agrees if its direction and its nearer rotation lie within.
 
     Returns:
         None when no two pairs fix a position: fewer than two, or all centres on one line.
     """
-    rays = _rays(essentials, maps_from_ref)
+    if bodies_from_cam is None:
+        bodies_from_cam = [RigidTransform.identity()] * len(essentials)
+    rays = _rays(essentials, maps_from_ref, bodies_from_cam)
     best: PairsPose | None = None
     best_score = (0, -np.inf)
     for first, second in combinations(range(len(essentials)), 2):
@@ -88,47 +99,60 @@ def estimate_pose_from_pairs(
     return best
 
 
-def _rays(essentials: Sequence[Array], maps_from_ref: Sequence[RigidTransform]) -> _Rays:
-    centres, directions, rotations = [], [], []
-    for essential, map_from_ref in zip(essentials, maps_from_ref, strict=True):
+def _rays(
+    essentials: Sequence[Array],
+    maps_from_ref: Sequence[RigidTransform],
+    bodies_from_cam: Sequence[RigidTransform],
+) -> _Rays:
+    directions, rotations = [], []
+    for essential, map_from_ref, body_from_cam in zip(
+        essentials, maps_from_ref, bodies_from_cam, strict=True
+    ):
         cams_from_ref, translation = decompose_essential(essential)
         # The query's centre in the map image's frame is -R^T t, the same line for both rotations.
         directions.append(map_from_ref.rotation @ cams_from_ref[0].T @ translation)
-        centres.append(map_from_ref.translation)
-        rotations.append(map_from_ref.rotation @ cams_from_ref.transpose(0, 2, 1))
-    return _Rays(np.array(centres), np.array(directions), np.array(rotations))
+        maps_from_cam = map_from_ref.rotation @ cams_from_ref.transpose(0, 2, 1)
+        rotations.append(maps_from_cam @ body_from_cam.rotation.T)
+    return _Rays(
+        np.array([pose.translation for pose in maps_from_ref]),
+        np.array(directions),
+        np.array(rotations),
+        np.array([pose.translation for pose in bodies_from_cam]),
+    )
 
 
 def _hypothesis(rays: _Rays, first: int, second: int) -> RigidTransform | None:
-    centre = _meeting_point(rays, [first, second])
-    if centre is None:
-        return None
     candidates = [
         (rotation_angle(a @ b.T), a, b)
         for a, b in product(rays.rotations[first], rays.rotations[second])
     ]
     _, a, b = min(candidates, key=lambda candidate: candidate[0])
-    return RigidTransform(mean_rotation(np.stack([a, b])), centre)
+    rotation = mean_rotation(np.stack([a, b]))
+    centre = _meeting_point(rays, rotation, [first, second])
+    return None if centre is None else RigidTransform(rotation, centre)
 
 
 def _meeting_point(
-    rays: _Rays, which: list[int] | NDArray[np.intp], weights: Array | None = None
+    rays: _Rays,
+    rotation: Array,
+    which: list[int] | NDArray[np.intp],
+    weights: Array | None = None,
 ) -> Array | None:
-    """Point nearest to the rays; None when their directions do not fix one."""
+    """Point nearest to the rays, for a rotation; None when their directions do not fix one."""
     directions = rays.directions[which]
     projectors = np.eye(3) - directions[:, :, None] * directions[:, None, :]
     if np.linalg.eigvalsh(projectors.sum(axis=0))[0] < MIN_RAY_SPREAD:
         return None
     if weights is not None:
         projectors = projectors * weights[:, None, None]
-    right = np.einsum('pij,pj->i', projectors, rays.centres[which])
+    right = np.einsum('pij,pj->i', projectors, rays.centres(rotation)[which])
     point: Array = np.linalg.solve(projectors.sum(axis=0), right)
     return point
 
 
 def _angles(rays: _Rays, pose: RigidTransform) -> tuple[Array, Array, NDArray[np.intp]]:
     """Angles of directions (P,) and nearer rotations (P,), and which rotation is nearer (P,)."""
-    offsets = pose.translation - rays.centres
+    offsets = pose.translation - rays.centres(pose.rotation)
     distances = np.linalg.norm(offsets, axis=1)
     cosines = np.abs(np.einsum('pi,pi->p', offsets, rays.directions)) / np.maximum(
         distances, 1e-12
@@ -150,12 +174,13 @@ def _optimize(
         if len(which) < 2:
             break
         # Angular errors weigh by the squared distance.
-        distances = np.linalg.norm(pose.translation - rays.centres[which], axis=1)
+        offsets = pose.translation - rays.centres(pose.rotation)[which]
+        distances = np.linalg.norm(offsets, axis=1)
         weights = 1.0 / np.maximum(distances, 1e-3 * distances.max() + 1e-12) ** 2
-        centre = _meeting_point(rays, which, weights)
+        rotation = mean_rotation(rays.rotations[which, nearer[which]])
+        centre = _meeting_point(rays, rotation, which, weights)
         if centre is None:
             break
-        rotation = mean_rotation(rays.rotations[which, nearer[which]])
         candidate = RigidTransform(rotation, centre)
         support, candidate_cost, candidate_nearer = _support(rays, candidate, max_angle)
         if (support.sum(), -candidate_cost) <= (inliers.sum(), -cost):
@@ -180,7 +205,7 @@ def _support(
 
 def _covariance(rays: _Rays, pose: RigidTransform, inliers: NDArray[np.bool_]) -> Array:
     directions, rotations, _ = _angles(rays, pose)
-    offsets = pose.translation - rays.centres[inliers]
+    offsets = pose.translation - rays.centres(pose.rotation)[inliers]
     distances = np.linalg.norm(offsets, axis=1)
     unit = offsets / np.maximum(distances, 1e-12)[:, None]
     projectors = np.eye(3) - unit[:, :, None] * unit[:, None, :]

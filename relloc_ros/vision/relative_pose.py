@@ -21,6 +21,7 @@ __all__ = [
     'PAIR_ESTIMATORS',
     'MatchedPoints',
     'PairGeometry',
+    'camera_pose',
     'decompose_essential',
     'estimate_essential_5pt',
     'has_baseline',
@@ -191,6 +192,14 @@ def pinhole(focal_length: float) -> dict[str, object]:
     """
     params = [focal_length, focal_length, 0.0, 0.0]
     return {'model': 'PINHOLE', 'width': 0, 'height': 0, 'params': params}
+
+
+def camera_pose(cam_from_world: RigidTransform) -> poselib.CameraPose:
+    """Give a pose in PoseLib's form."""
+    result = poselib.CameraPose()
+    result.R = cam_from_world.rotation
+    result.t = cam_from_world.translation
+    return result
 
 
 def _unit_rays(points2D: Array) -> Array:

@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The pose of a camera, or of a rig of cameras, from points of known position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relloc_ros.config import LocalizationConfig
+from relloc_ros.localizers.sighting import PlacedSighting, matched_images
+from relloc_ros.localizers.solution import Solution, accept
+from relloc_ros.structures import PoseEstimate, Status
+from relloc_ros.vision.covariance import pose_covariance
+from relloc_ros.vision.rig_pose import CameraPoints, estimate_rig_pose, rig_residuals
+
+__all__ = ['solve_from_points']
+
+
+def solve_from_points(
+    views: Sequence[PlacedSighting],
+    config: LocalizationConfig,
+    seed: int,
+    *,
+    threshold_px: float,
+    called: str,
+    min_share: float = 0.0,
+) -> Solution:
+    """Estimate the pose that most points of all views agree with.
+
+    Args:
+        views: what the images show, all with points.
+        config: how sure a pose must be.
+        seed: of the RANSAC.
+        threshold_px: largest reprojection error of an inlier.
+        called: what the points are called, for people.
+        min_share: fewer of all points than this are too few inliers.
+    """
+    cameras = [_camera_points(view) for view in views]
+    total = sum(len(camera) for camera in cameras)
+    if total < config.min_inliers:
+        return Solution(Status.TOO_FEW_MATCHES, f'{total} {called}')
+    seeing = [index for index, camera in enumerate(cameras) if len(camera)]
+    map_from_body, found = estimate_rig_pose(
+        [cameras[index] for index in seeing], threshold_px=threshold_px, seed=seed
+    )
+    inliers = [np.zeros(len(camera), dtype=bool) for camera in cameras]
+    for index, mask in zip(seeing, found, strict=True):
+        inliers[index] = mask
+    count = sum(int(mask.sum()) for mask in inliers)
+    if count < config.min_inliers or count < min_share * total:
+        return Solution(Status.TOO_FEW_INLIERS, f'{count} inliers of {total} {called}')
+    residuals, jacobians = rig_residuals(
+        map_from_body,
+        [camera.select(mask) for camera, mask in zip(cameras, inliers, strict=True)],
+    )
+    masks = _match_masks(views, inliers)
+    covariance = pose_covariance(
+        residuals.ravel(), jacobians.reshape(-1, 6), _count_images(views, masks)
+    )
+    if covariance is None:
+        return Solution(Status.DEGENERATE, f'the {called} leave the pose free')
+    return accept(PoseEstimate(map_from_body, covariance), masks, views, config)
+
+
+def _camera_points(view: PlacedSighting) -> CameraPoints:
+    points, features = view.sighting.points, view.features
+    assert points is not None
+    return CameraPoints(
+        view.body_from_cam,
+        features.normalized[points.keypoints],
+        points.positions,
+        features.focal_length,
+    )
+
+
+def _match_masks(
+    views: Sequence[PlacedSighting], inliers: Sequence[NDArray[np.bool_]]
+) -> tuple[NDArray[np.bool_], ...]:
+    """For each matched image of each view, which of its matches show an inlier."""
+    masks: list[NDArray[np.bool_]] = []
+    for view, mask in zip(views, inliers, strict=True):
+        assert view.sighting.points is not None
+        masks += view.sighting.points.masks(mask)
+    return tuple(masks)
+
+
+def _count_images(views: Sequence[PlacedSighting], masks: Sequence[NDArray[np.bool_]]) -> int:
+    """Count the map images that support the pose; one that two views see has one error."""
+    supporting = {
+        image.index
+        for (*_, image), mask in zip(matched_images(views), masks, strict=True)
+        if mask.any()
+    }
+    return max(1, len(supporting))
