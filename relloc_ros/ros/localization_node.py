@@ -29,6 +29,7 @@ from relloc_ros.ros.debug_image import DebugImageOutput
 from relloc_ros.ros.diagnostics import Diagnostics
 from relloc_ros.ros.frame_processor import Frame
 from relloc_ros.ros.health import Health, State
+from relloc_ros.ros.initial_pose import InitialPoseInput, InitialPoseOutput
 from relloc_ros.ros.log_relay import LogRelay
 from relloc_ros.ros.map_loading import load_map
 from relloc_ros.ros.map_reload import MapInUse
@@ -53,6 +54,8 @@ PARTS = (
     MarkerOutput,
     Bond,
     MapInUse,
+    InitialPoseInput,
+    InitialPoseOutput,
     Relocalization,
     GlobalLocalization,
 )

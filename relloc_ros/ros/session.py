@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from rclpy.node import Node
 
 from relloc_ros.config import LocalizationConfig, NodeConfig, TrackingConfig, flatten
+from relloc_ros.geometry import RigidTransform
 from relloc_ros.ros.camera_input import CameraInput
 from relloc_ros.ros.frame_processor import Frame, FrameProcessor, FrameResult
 from relloc_ros.ros.map_loading import LoadedMap
@@ -19,6 +20,7 @@ from relloc_ros.ros.parameter_file import node_parameters
 from relloc_ros.ros.part import Part
 from relloc_ros.ros.transform_input import TransformInput
 from relloc_ros.ros.worker import Worker
+from relloc_ros.structures import PoseEstimate
 from relloc_ros.tracker import Observation, Tracker, TrackingState
 
 __all__ = ['LoadMap', 'Session', 'Settings']
@@ -178,7 +180,22 @@ class Session:
     def reset_tracking(self) -> None:
         """Forget where the robot was: it is searched anew."""
         self.tracker.reset()
+        self.processor.fixed_at = self.processor.search_area = None
+        self._last_frame = None
+
+    def set_prior(
+        self, pose: PoseEstimate, stamp_ns: int, odom_from_base: RigidTransform | None
+    ) -> None:
+        """Search the robot where somebody says it is.
+
+        Args:
+            pose: of the robot's base in the map.
+            stamp_ns: when the robot is there.
+            odom_from_base: odometry at that time, None if not known.
+        """
+        self.tracker.set_prior(pose, stamp_ns, odom_from_base)
         self.processor.fixed_at = None
+        self.processor.search_area = self.tracker.search_area
         self._last_frame = None
 
     def set_enabled(self, enabled: bool) -> None:
@@ -233,11 +250,13 @@ class Session:
         )
 
     def _hint(self, result: FrameResult, accepted: bool) -> None:
-        """Let the worker leave images out from the place of this fix on."""
+        """Tell the worker which images to leave out, and where to search."""
         if accepted:
             self.processor.fixed_at = result.odom_from_base
         elif self.tracker.state is not TrackingState.LOCALIZED:
             self.processor.fixed_at = None
+        if not self.tracker.has_prior:
+            self.processor.search_area = None
 
 
 def _fixed_values(settings: Settings) -> dict[str, Any]:
