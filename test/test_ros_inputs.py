@@ -198,6 +198,8 @@ def test_nobody_publishes_images(make: Make) -> None:
     message = told(harness, 'no images in', ERROR)
     assert 'on topic /image: nobody publishes it; remap image' in message
     assert '/front/image_raw (Image)' in message
+    # Its own pictures are no camera.
+    assert 'debug_image' not in message
     harness.robot.destroy_publisher(other)
 
 

@@ -152,11 +152,15 @@ class CameraInput:
                 ', though it has a publisher; if large images get lost on the way, set '
                 f'qos_overrides.{topic}.subscription.reliability to reliable'
             )
+        node = self._node
+        ours = dict(
+            node.get_publisher_names_and_types_by_node(node.get_name(), node.get_namespace())
+        )
         others = [
             f'{name} ({kind.rpartition("/")[2]})'
-            for name, kinds in self._node.get_topic_names_and_types()
+            for name, kinds in node.get_topic_names_and_types()
             for kind in kinds
-            if kind in IMAGE_TYPES and name != topic and self._node.count_publishers(name)
+            if kind in IMAGE_TYPES and name not in (topic, *ours) and node.count_publishers(name)
         ]
         listed = ', '.join(others[:MAX_TOPICS])
         if not listed:
