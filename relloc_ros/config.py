@@ -425,9 +425,9 @@ class NodeConfig:
     )
     initial_pose_timeout: float = _setting(
         10.0,
-        'How long ~/initialpose is repeated until amcl_pose agrees.',
+        'How long ~/initialpose is repeated until amcl_pose agrees; 0 sends it once.',
         unit='s',
-        gt=0,
+        ge=0,
         le=3600,
         mutability='live',
     )

@@ -125,6 +125,13 @@ def test_parked_robot_does_not_feed_the_filter() -> None:
     assert config.update_min_a > 0.0
 
 
+def test_filter_is_told_once_where_it_is() -> None:
+    # The EKF never says amcl_pose, and each set_pose throws away what it knows.
+    config = node_config('ekf')
+    assert config.publish_initial_pose
+    assert config.initial_pose_timeout == 0.0
+
+
 def test_ekf_parameters() -> None:
     values = read('robot_localization')
     sensors = {sensor + end for sensor, ends in SENSOR_PARAMETERS.items() for end in ends}

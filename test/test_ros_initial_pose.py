@@ -285,3 +285,16 @@ class TestOutput:
     def test_is_off_by_default(self, desk: Desk) -> None:
         desk.localize(desk.now_ns)
         assert desk.robot.count_publishers('/localization_node/initialpose') == 0
+
+    def test_is_told_once_to_whom_does_not_answer(
+        self, teller: Desk, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        timeout = Parameter('initial_pose_timeout', value=0.0)
+        assert teller.node.set_parameters([timeout])[0].successful
+        teller.listen()
+        teller.spin(0.5)
+        teller.localize(teller.now_ns)
+        teller.spin_until(lambda: teller.taken)
+        teller.spin(2.5)
+        assert len(teller.taken) == 1
+        assert 'did not agree' not in capfd.readouterr().err

@@ -118,7 +118,10 @@ class InitialPoseInput(Part):
 
 
 class InitialPoseOutput(Part):
-    """Tells AMCL where the robot is, whenever that is found out, until AMCL agrees."""
+    """Tells AMCL where the robot is, whenever that is found out, until AMCL agrees.
+
+    Or tells a filter that does not answer, once.
+    """
 
     def __init__(self, session: Session) -> None:
         """Create publisher and subscription, if they are wanted."""
@@ -196,6 +199,8 @@ class InitialPoseOutput(Part):
         pose = diagonal_copy(self._newest.pose)
         message = pose_message(pose, self._newest.stamp_ns, config.global_frame_id)
         self._publisher.publish(message)
+        if config.initial_pose_timeout == 0.0:
+            self._end()
 
     def _on_amcl_pose(self, message: PoseWithCovarianceStamped) -> None:
         newest = self._newest
