@@ -12,8 +12,11 @@ import re
 from typing import Any
 
 import pytest
+import typer
+from typer.main import get_command
 
 from relloc_ros.ros.parameter_file import node_parameters
+from relloc_ros.ros.replay import replay
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / 'launch'
@@ -204,6 +207,28 @@ def test_remapped_topics_are_those_of_the_node(name: str) -> None:
     assert topics <= documented_topics() | {'odom'}
 
 
+def test_replay_plays_with_a_clock_once_the_node_is_active() -> None:
+    tree = tree_of('replay.launch.py')
+    assert declared('replay.launch.py') == {'map', 'bag', 'rate', 'rviz'}
+    (include,) = calls(tree, 'IncludeLaunchDescription')
+    assert BASE in ast.unparse(include)
+    passed_on = dict(pairs(include))
+    assert passed_on.keys() == {'map', 'rviz', 'use_sim_time'}
+    assert constant(passed_on['use_sim_time']) == 'true'
+    texts = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    # What is waited for is sent on activation, and kept.
+    assert {'/localization_node/map_markers', 'visualization_msgs/msg/MarkerArray'} <= texts
+    assert "'~/map_markers', MAP_QOS" in sources()
+    app = typer.Typer()
+    app.command()(replay)
+    options = {option for item in get_command(app).params for option in item.opts}
+    assert {'--clock', '--rate'} <= texts & options
+
+
 def documented_topics() -> set[str]:
     page = (ROOT / 'docs' / 'ros.md').read_text()
     table = page.partition('## Topics')[2].partition('##')[0]
@@ -256,6 +281,10 @@ def execute(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Started]]:
 
     def record(node: Any, context: Any) -> None:
         # The program itself is looked for in packages that need not be installed.
+        if not hasattr(node, 'node_package'):
+            command = [perform_substitutions(context, item) for item in node.cmd]
+            started.append(Started('', command[0], {}, command[1:]))
+            return
         arguments = [perform_substitutions(context, item) for item in node.cmd[1:]]
         remappings = dict(node.expanded_remapping_rules or [])
         started.append(Started(node.node_package, node.node_executable, remappings, arguments))
@@ -316,3 +345,15 @@ def test_starts_the_ekf_with_our_frames(execute: Callable[..., list[Started]]) -
     assert (ekf.package, ekf.executable) == ('robot_localization', 'ekf_node')
     assert ekf.remappings['odom'] == '/wheels'
     assert ekf.remappings['/tf'] == 'tf'
+
+
+def test_replay_waits_for_the_node(execute: Callable[..., list[Started]]) -> None:
+    node, rviz, wait = execute('replay.launch.py', map='m', bag='b.mcap')
+    assert (node.executable, rviz.executable, wait.executable) == (
+        'localization_node',
+        'rviz2',
+        'ros2',
+    )
+    assert wait.arguments[:3] == ['topic', 'echo', '--once']
+    node, wait = execute('replay.launch.py', map='m', bag='b.mcap', rviz='false')
+    assert wait.executable == 'ros2'
