@@ -48,10 +48,10 @@ class _Edge:
         self.static_transform = transform
         self.history = TransformHistory(cache_ns)
 
-    def parent_from_child(self, stamp_ns: int) -> RigidTransform:
+    def parent_from_child(self, stamp_ns: int, max_gap_ns: int | None) -> RigidTransform:
         if self.static_transform is not None:
             return self.static_transform
-        return self.history.at(stamp_ns)
+        return self.history.at(stamp_ns, max_gap_ns=max_gap_ns)
 
 
 class TransformBuffer:
@@ -127,20 +127,33 @@ class TransformBuffer:
             except DataError as error:
                 logger.warning('transform of frame %r is ignored: %s', item.child_frame_id, error)
 
-    def lookup(self, target: str, source: str, stamp_ns: int) -> RigidTransform:
+    def lookup(
+        self, target: str, source: str, stamp_ns: int, *, max_gap_ns: int | None = None
+    ) -> RigidTransform:
         """Return ``target_from_source`` at a time.
 
+        Args:
+            target: frame of the result.
+            source: frame of the points to transform.
+            stamp_ns: the time.
+            max_gap_ns: messages further apart than this are not interpolated.
+
         Raises:
-            TransformError: UNKNOWN_FRAME, NOT_CONNECTED, TOO_OLD or IN_FUTURE.
+            TransformError: UNKNOWN_FRAME, NOT_CONNECTED, TOO_OLD, IN_FUTURE or GAP.
         """
         with self._changed:
-            return self._lookup(_strip(target), _strip(source), stamp_ns)
+            return self._lookup(_strip(target), _strip(source), stamp_ns, max_gap_ns)
 
     def connects(self, target: str, source: str) -> bool:
         """Whether transforms lead from one frame to the other, at whatever time."""
         with self._changed:
             ends = [list(self._ancestors(_strip(frame))) for frame in (target, source)]
         return not set(ends[0]).isdisjoint(ends[1])
+
+    def ancestors(self, frame: str) -> list[str]:
+        """Give the frame, its parent, and so on up to the root."""
+        with self._changed:
+            return list(self._ancestors(_strip(frame)))
 
     def wait_for(
         self, target: str, source: str, stamp_ns: int, timeout_s: float
@@ -171,7 +184,9 @@ class TransformBuffer:
             }
             self._conflicts.clear()
 
-    def _lookup(self, target: str, source: str, stamp_ns: int) -> RigidTransform:
+    def _lookup(
+        self, target: str, source: str, stamp_ns: int, max_gap_ns: int | None = None
+    ) -> RigidTransform:
         for frame in (target, source):
             self._check_known(frame)
         targets = list(self._ancestors(target))
@@ -183,20 +198,21 @@ class TransformBuffer:
                 f'no transform connects {source!r} (under {sources[-1]!r}) with {target!r} '
                 f'(under {targets[-1]!r})',
             )
-        common_from_target = self._chain(targets[: targets.index(common)], stamp_ns)
-        common_from_source = self._chain(sources[: sources.index(common)], stamp_ns)
+        common_from_target = self._chain(targets[: targets.index(common)], stamp_ns, max_gap_ns)
+        common_from_source = self._chain(sources[: sources.index(common)], stamp_ns, max_gap_ns)
         return common_from_target.inverse() @ common_from_source
 
-    def _chain(self, frames: list[str], stamp_ns: int) -> RigidTransform:
+    def _chain(self, frames: list[str], stamp_ns: int, max_gap_ns: int | None) -> RigidTransform:
         ancestor_from_frame = RigidTransform.identity()
         for frame in frames:
             edge = self._edges[frame]
             try:
-                ancestor_from_frame = edge.parent_from_child(stamp_ns) @ ancestor_from_frame
+                parent_from_frame = edge.parent_from_child(stamp_ns, max_gap_ns)
             except TransformError as error:
                 raise TransformError(
                     error.kind, f'transform from {frame!r} to {edge.parent!r}: {error}'
                 ) from error
+            ancestor_from_frame = parent_from_frame @ ancestor_from_frame
         return ancestor_from_frame
 
     def _ancestors(self, frame: str) -> Iterator[str]:

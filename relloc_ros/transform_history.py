@@ -129,10 +129,19 @@ class TransformHistory:
         best = min(near, key=lambda j: abs(stamps[j] - stamp_ns))
         return self._entry(best) if abs(stamps[best] - stamp_ns) <= max_distance_ns else None
 
-    def last_until(self, stamp_ns: int) -> RigidTransform | None:
-        """Give the newest entry that is not younger; None before the first."""
+    def last_until(self, stamp_ns: int, max_age_ns: int) -> RigidTransform:
+        """Give the newest entry that is not younger than a time.
+
+        Raises:
+            TransformError: TOO_OLD before the first, GAP if it is older than allowed.
+        """
         i = bisect_right(self._stamps_ns, stamp_ns)
-        return self._entry(i - 1) if i else None
+        if not i:
+            raise TransformError(TransformErrorKind.TOO_OLD, 'no data yet')
+        age_ns = stamp_ns - self._stamps_ns[i - 1]
+        if age_ns > max_age_ns:
+            raise TransformError(TransformErrorKind.GAP, f'no data for {_seconds(age_ns)} s')
+        return self._entry(i - 1)
 
     def _entry(self, i: int) -> RigidTransform:
         start = VALUES_PER_TRANSFORM * i

@@ -75,4 +75,4 @@ def test_round_trip(name: str, office: list[PosedImage], tmp_path: Path) -> None
 
 
 def test_every_format_is_tested() -> None:
-    assert set(SOURCES) == {*WRITERS}
+    assert set(SOURCES) == {*WRITERS, 'rosbag'}

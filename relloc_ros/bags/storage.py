@@ -70,9 +70,17 @@ class BagFile:
         return [connection for connection in self._reader.connections if connection.msgcount]
 
     def raw_messages(
-        self, connections: Sequence[Connection]
+        self,
+        connections: Sequence[Connection],
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
     ) -> Iterator[tuple[Connection, int, bytes]]:
         """Give connection, time of recording (ns) and bytes, in order of time.
+
+        Args:
+            connections: which to read.
+            start_ns: first time of recording; None is the beginning.
+            stop_ns: the time after the last one; None is the end.
 
         Raises:
             DataError: the bag is damaged.
@@ -80,15 +88,20 @@ class BagFile:
         # Without connections the reader would give all messages.
         if connections:
             with self._errors():
-                yield from self._reader.messages(connections)
+                yield from self._reader.messages(connections, start_ns, stop_ns)
 
-    def messages(self, connections: Sequence[Connection]) -> Iterator[tuple[Connection, int, Any]]:
-        """Give connection, time of recording (ns) and message, in order of time.
+    def messages(
+        self,
+        connections: Sequence[Connection],
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
+    ) -> Iterator[tuple[Connection, int, Any]]:
+        """Give connection, time of recording (ns) and message, as `raw_messages` does.
 
         Raises:
             DataError: the bag is damaged.
         """
-        for connection, time_ns, raw in self.raw_messages(connections):
+        for connection, time_ns, raw in self.raw_messages(connections, start_ns, stop_ns):
             with self._errors():
                 message = self._deserialize(raw, connection.msgtype)
             yield connection, time_ns, message

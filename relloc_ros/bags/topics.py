@@ -15,9 +15,11 @@ __all__ = [
     'ODOMETRY_TYPE',
     'POSE_TYPES',
     'TF_TYPES',
+    'TRUTH_NAME',
     'find_camera_info_topic',
     'find_ground_truth_topic',
     'find_image_topic',
+    'find_pose_topic',
 ]
 
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
@@ -93,6 +95,21 @@ def find_ground_truth_topic(types: Mapping[str, str], wanted: str | None) -> str
     odometry = [topic for topic, msgtype in types.items() if msgtype == ODOMETRY_TYPE]
     topics = [topic for topic in (*poses, *odometry) if TRUTH_NAME.search(topic)] or poses
     return _only(topics, 'ground-truth') if topics else None
+
+
+def find_pose_topic(types: Mapping[str, str], wanted: str | None) -> str | None:
+    """Find poses to build a map from: as `find_ground_truth_topic`, or the only odometry.
+
+    Raises:
+        DataError: several, or nothing of the wanted name.
+    """
+    if wanted is not None:
+        return _named(types, wanted, (*POSE_TYPES, ODOMETRY_TYPE), 'pose')
+    poses = [topic for topic, msgtype in types.items() if msgtype in POSE_TYPES]
+    odometry = [topic for topic, msgtype in types.items() if msgtype == ODOMETRY_TYPE]
+    true = [topic for topic in (*poses, *odometry) if TRUTH_NAME.search(topic)]
+    topics = true or poses or odometry
+    return _only(topics, 'pose') if topics else None
 
 
 def _named(types: Mapping[str, str], wanted: str, accepted: Collection[str], role: str) -> str:

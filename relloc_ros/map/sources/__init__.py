@@ -28,6 +28,7 @@ from relloc_ros.map.sources.names import (
 from relloc_ros.map.sources.pose_table import POSE_TABLE
 from relloc_ros.map.sources.posed_image import PosedImage, read_image, read_pixels
 from relloc_ros.map.sources.reading import SourceFormat, SourceOptions, Split
+from relloc_ros.map.sources.rosbag import ROSBAG
 from relloc_ros.map.sources.seven_scenes import SEVEN_SCENES
 from relloc_ros.map.sources.transforms_json import TRANSFORMS_JSON
 from relloc_ros.map.sources.tum import TUM
@@ -48,6 +49,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+ALWAYS_TAKEN = ('images', 'progress')
+
 SOURCES: dict[str, SourceFormat] = {
     # A path that looks like several is taken for the first: data sets before what was made of
     # them.
@@ -59,6 +62,7 @@ SOURCES: dict[str, SourceFormat] = {
     'kapture': KAPTURE,
     'csv': POSE_TABLE,
     'transforms': TRANSFORMS_JSON,
+    'rosbag': ROSBAG,
     'colmap': COLMAP,
 }
 
@@ -141,7 +145,7 @@ def find_format(source: Path, name: str | None = None) -> tuple[str, SourceForma
 def _check_options(source: Path, name: str, chosen: SourceFormat, given: SourceOptions) -> None:
     for field in fields(given):
         option = field.name
-        if option == 'images' or option in chosen.options or getattr(given, option) is None:
+        if option in ALWAYS_TAKEN or option in chosen.options or getattr(given, option) is None:
             continue
         takers = [known for known, other in SOURCES.items() if option in other.options]
         if option == 'split':

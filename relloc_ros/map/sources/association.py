@@ -40,14 +40,14 @@ def max_gap_ns(options: SourceOptions) -> int:
 
 def history_lookup(
     history: TransformHistory, options: SourceOptions, nearest_ns: int = 0
-) -> Callable[[int], RigidTransform]:
+) -> Callable[[int, object], RigidTransform]:
     """Make a lookup that interpolates between poses, and takes a single one that is near enough.
 
     Raises:
         TransformError: by the lookup: TOO_OLD, IN_FUTURE or GAP.
     """
 
-    def lookup(stamp_ns: int) -> RigidTransform:
+    def lookup(stamp_ns: int, image: object) -> RigidTransform:
         try:
             return history.at(stamp_ns, max_gap_ns=max_gap_ns(options))
         except TransformError:
@@ -61,7 +61,7 @@ def history_lookup(
 
 def associate(
     images: Iterable[tuple[int, Image]],
-    lookup: Callable[[int], RigidTransform],
+    lookup: Callable[[int, Image], RigidTransform],
     span_ns: tuple[int, int] | None,
     source: Path,
     options: SourceOptions,
@@ -70,7 +70,7 @@ def associate(
 
     Args:
         images: stamp and whatever describes the image.
-        lookup: pose at a time; raises TransformError where there is none.
+        lookup: pose at a time, of an image; raises TransformError where there is none.
         span_ns: time of the first and of the last pose; None without poses.
         source: for messages.
         options: `time_offset` is added to the stamps.
@@ -85,7 +85,7 @@ def associate(
     for stamp_ns, image in images:
         stamps.append(stamp_ns + offset_ns)
         try:
-            posed.append((image, lookup(stamp_ns + offset_ns)))
+            posed.append((image, lookup(stamp_ns + offset_ns, image)))
         except TransformError as error:
             if error.kind not in REASONS:
                 raise

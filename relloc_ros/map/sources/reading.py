@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Literal, Protocol
@@ -104,6 +104,7 @@ class SourceOptions:
         pose_frame: frame whose poses a bag's PoseStamped or PoseWithCovarianceStamped gives.
         camera_frame: the camera's optical frame in a bag.
         odom_frame: frame of odometry in a bag, under which nothing jumps.
+        progress: called with the number done, the number in all and what is being read.
     """
 
     images: Path | None = None
@@ -119,6 +120,9 @@ class SourceOptions:
     pose_frame: str | None = None
     camera_frame: str | None = None
     odom_frame: str | None = None
+    progress: Callable[[int, int, str], None] | None = field(
+        default=None, repr=False, compare=False
+    )
 
 
 @dataclass(frozen=True, slots=True)
