@@ -13,7 +13,7 @@ __all__ = ['Colour', 'caption', 'with_banner', 'wrapped']
 ImageArray = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
-FONT, SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.5
+FONT, SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
 MARGIN_PX, LINE_PX = 8, 20
 NUM_REASON_LINES = 2
 WHITE, DARK = (255, 255, 255), (40, 40, 40)
