@@ -12,7 +12,8 @@ import typer
 
 from relloc_ros.cli.console import print_note, progress_bar
 from relloc_ros.cli.interruption import terminate_quietly
-from relloc_ros.cli.options import ImagesFolder, ListFile, SplitOption, chosen_split
+from relloc_ros.cli.options import ImagesFolder, ListFile, SplitOption
+from relloc_ros.cli.source_options import CameraOption, FormatName, SensorName, read_posed
 
 __all__ = ['app']
 
@@ -37,7 +38,7 @@ def write(
         Path,
         typer.Argument(
             metavar='SOURCE',
-            help='COLMAP model with posed images, or a scene of 7-Scenes or Cambridge Landmarks.',
+            help='Posed images of any format that `relloc map build` takes.',
         ),
     ],
     output: Annotated[
@@ -47,6 +48,9 @@ def write(
     images: ImagesFolder = None,
     list_file: ListFile = None,
     split: SplitOption = None,
+    source_format: FormatName = None,
+    camera: CameraOption = None,
+    sensor: SensorName = None,
     storage: Annotated[Storage, typer.Option(help='File format.')] = Storage.MCAP,
     compressed: Annotated[
         bool, typer.Option('--compressed', help='Images as JPEG or PNG instead of raw.')

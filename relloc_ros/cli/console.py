@@ -23,6 +23,7 @@ __all__ = [
     'print_note',
     'print_warning',
     'progress_bar',
+    'show_notes',
     'show_warnings',
     'stderr',
     'stdout',
@@ -57,6 +58,14 @@ def show_warnings() -> None:
         logger.addHandler(_WarningHandler(logging.WARNING))
 
 
+def show_notes(name: str) -> None:
+    """Print what a module of the library has to say, its warnings aside, as plain lines."""
+    logger = logging.getLogger(name)
+    if not any(isinstance(handler, _NoteHandler) for handler in logger.handlers):
+        logger.addHandler(_NoteHandler(logging.INFO))
+        logger.setLevel(logging.INFO)
+
+
 @contextmanager
 def progress_bar(title: str) -> Iterator[ProgressReport]:
     """Show a bar while the block runs; gives the function to call with (done, total, detail).
@@ -88,3 +97,9 @@ def _one_line(message: str) -> str:
 class _WarningHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         print_warning(record.getMessage())
+
+
+class _NoteHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.WARNING:
+            print_note(record.getMessage())

@@ -19,6 +19,7 @@ from relloc_ros.cli.options import (
     Settings,
     localization_config,
 )
+from relloc_ros.cli.source_options import given_camera
 from relloc_ros.errors import DataError, MapError
 
 if TYPE_CHECKING:
@@ -90,8 +91,6 @@ def _localize_file(path: Path, camera: Camera, relocalizer: Relocalizer) -> Loca
 
 
 def _choose_camera(choice: str | None, reference_map: ReferenceMap) -> Camera:
-    from relloc_ros.camera_info import camera_from_text, camera_from_yaml
-
     if choice is None:
         try:
             return reference_map.the_camera()
@@ -102,6 +101,4 @@ def _choose_camera(choice: str | None, reference_map: ReferenceMap) -> Camera:
             known = ', '.join(map(str, reference_map.cameras))
             raise DataError(f'map {reference_map.path} has no camera {choice}; its IDs: {known}')
         return reference_map.cameras[int(choice)]
-    if ',' in choice and not Path(choice).exists():
-        return camera_from_text(choice)
-    return camera_from_yaml(Path(choice))
+    return given_camera(choice)

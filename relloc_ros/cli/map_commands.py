@@ -19,8 +19,22 @@ from relloc_ros.cli.options import (
     Overwrite,
     Settings,
     SplitOption,
-    chosen_split,
     map_config,
+)
+from relloc_ros.cli.source_options import (
+    CameraFrame,
+    CameraInfoTopic,
+    CameraOption,
+    FormatName,
+    ImageTopic,
+    MapFrame,
+    MaxPoseGap,
+    OdomFrame,
+    PoseFrame,
+    PoseTopic,
+    SensorName,
+    TimeOffset,
+    read_posed,
 )
 
 __all__ = ['app']
@@ -40,8 +54,8 @@ def build(
         Path,
         typer.Argument(
             metavar='SOURCE',
-            help='COLMAP model with posed images, or the folder that holds it, or a scene of '
-            '7-Scenes or Cambridge Landmarks.',
+            help='Posed images: a COLMAP model or the folder that holds it, a data set in its '
+            'original layout, a table of poses, a transforms.json, or a rosbag.',
         ),
     ],
     output: Annotated[
@@ -51,6 +65,18 @@ def build(
     images: ImagesFolder = None,
     list_file: ListFile = None,
     split: SplitOption = None,
+    source_format: FormatName = None,
+    camera: CameraOption = None,
+    sensor: SensorName = None,
+    max_pose_gap: MaxPoseGap = None,
+    time_offset: TimeOffset = None,
+    image_topic: ImageTopic = None,
+    camera_info_topic: CameraInfoTopic = None,
+    pose_topic: PoseTopic = None,
+    map_frame: MapFrame = None,
+    pose_frame: PoseFrame = None,
+    camera_frame: CameraFrame = None,
+    odom_frame: OdomFrame = None,
     settings: Settings = None,
     config: ConfigFile = None,
     vocabulary: Annotated[
@@ -66,16 +92,32 @@ def build(
 ) -> None:
     """Build a map from posed images.
 
-    SOURCE is a COLMAP model, text or binary, with or without 3D points, or a scene of a data set
-    in its original layout, whose map is made of `--split train`.
+    What SOURCE is is found by looking at it; docs/data_sets.md lists what is known.
+    For the map of a scene with published halves, give `--split train`.
     A map that exists stays intact until the new one is complete.
     """
     from relloc_ros.map.builder import build_map
-    from relloc_ros.map.sources import read_source
 
     terminate_quietly()
     settings_of_map = map_config(config, settings)
-    posed = read_source(source, images, list_file, chosen_split(split))
+    posed = read_posed(
+        source,
+        images=images,
+        list_file=list_file,
+        split=split,
+        source_format=source_format,
+        camera=camera,
+        sensor=sensor,
+        max_pose_gap=max_pose_gap,
+        time_offset=time_offset,
+        image_topic=image_topic,
+        camera_info_topic=camera_info_topic,
+        pose_topic=pose_topic,
+        map_frame=map_frame,
+        pose_frame=pose_frame,
+        camera_frame=camera_frame,
+        odom_frame=odom_frame,
+    )
     with progress_bar('building the map') as progress:
         build_map(
             posed,
