@@ -212,6 +212,34 @@ def test_evaluate_a_bag_with_settings(relloc, office_map, query_bag, tmp_path):
     assert metrics['queries'] == len(QUERIES)
 
 
+def test_the_tracker_of_a_bag_can_be_set_and_left_out(relloc, office_map, query_bag, tmp_path):
+    run = ('evaluate', query_bag, '--map', office_map, '--no-report', '--overwrite')
+    run += ('--output', tmp_path / 'results')
+
+    def available(*options):
+        result = relloc(*run, *options)
+        assert result.code == 0, result.err
+        metrics = json.loads((tmp_path / 'results' / 'metrics.json').read_text())
+        assert ('consensus_count' in metrics['config']) == ('--no-tracker' not in options)
+        return metrics['localized']
+
+    everything = available('--no-tracker')
+    assert available('--set', 'consensus_count=1') == everything
+    assert available('--set', 'consensus_count=3') == everything - 2
+    assert available('--set', 'consensus_count=3', '--odom-frame', 'nowhere') == everything
+
+
+def test_images_of_a_folder_have_no_tracker(relloc, office_map, tmp_path):
+    run = ('evaluate', OFFICE, '--map', office_map, '--output', tmp_path / 'results')
+    for options, said in (
+        (['--no-tracker'], '--no-tracker is for bags'),
+        (['--set', 'consensus_count=1'], '--set consensus_count: this run has no'),
+    ):
+        result = relloc(*run, *options)
+        assert result.code == 2
+        assert said in ' '.join(result.err.split())
+
+
 def test_evaluate_again_needs_overwrite(relloc, office_map, tmp_path):
     arguments = ['evaluate', OFFICE, '--list', QUERY_LIST, '--map', office_map]
     arguments += ['--output', tmp_path]

@@ -19,7 +19,7 @@ from synthetic_maps import PINHOLE, make_posed
 
 from relloc_ros.bags.reader import BagReader
 from relloc_ros.bags.writer import write_bag
-from relloc_ros.config import LocalizationConfig
+from relloc_ros.config import LocalizationConfig, TrackingConfig, flatten
 from relloc_ros.errors import DataError
 from relloc_ros.evaluation.outcomes import read_run
 from relloc_ros.evaluation.queries import BagQueries, FolderQueries, format_stamp
@@ -33,6 +33,7 @@ from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import read_image, read_source
 from relloc_ros.pipeline import Relocalizer
 from relloc_ros.structures import Localization, PairMatches, PoseEstimate, QueryImage, Status
+from relloc_ros.tracker import TrackingState, Verdict
 
 OFFICE = Path(__file__).parents[1] / 'examples' / 'fr3_office'
 COVARIANCE = np.diag([1e-2, 1e-2, 1e-2, 1e-4, 1e-4, 1e-4])
@@ -229,6 +230,63 @@ def test_bags_are_scored_at_the_base(tmp_path, posed):
         assert distance == pytest.approx(math.hypot(0.1, 0.2))
         assert outcome.error == pytest.approx((0.0, 0.0), abs=1e-6)
         assert outcome.name == format_stamp(outcome.stamp_ns)
+
+
+class FakeTracker:
+    """Trusts every second pose."""
+
+    config = TrackingConfig()
+
+    def __init__(self):
+        self.observations = []
+
+    def update(self, observation):
+        self.observations.append(observation)
+        accepted = observation.pose is not None and len(self.observations) % 2 == 1
+        return Verdict(TrackingState.SUSPECT, accepted, 'I do not like it')
+
+
+def test_poses_that_the_tracker_rejects_are_gated(tmp_path, posed):
+    write_bag(posed, tmp_path / 'bag')
+    tracker = FakeTracker()
+    with BagReader(tmp_path / 'bag') as reader:
+        run = evaluate(BagQueries(reader), FakeRelocalizer(true_poses(posed[:3])), tracker=tracker)
+        frames = list(reader)
+    assert [outcome.status.value for outcome in run.outcomes] == [
+        'LOCALIZED',
+        'GATED',
+        'LOCALIZED',
+        'TOO_FEW_MATCHES',
+    ]
+    assert [outcome.localized for outcome in run.outcomes] == [True, False, True, False]
+    assert run.outcomes[1].reason == 'I do not like it'
+    assert run.outcomes[1].num_inliers == 42
+    assert run.outcomes[3].reason == 'only 3, "few"'
+    for frame, observation, each in zip(frames, tracker.observations, posed, strict=True):
+        assert observation.stamp_ns == each.stamp_ns
+        expected = frame.odom_from_base
+        assert np.array_equal(observation.odom_from_base.matrix, expected.matrix)
+    first = tracker.observations[0].pose.map_from_body
+    assert np.allclose(first.matrix, frames[0].truth.matrix)
+    assert [o.pose is None for o in tracker.observations] == [False, False, False, True]
+    assert run.settings == flatten(LocalizationConfig()) | flatten(TrackingConfig())
+
+
+def test_odometry_of_a_bag(tmp_path):
+    odom, base = ('wheel_odom', 'odom'), ('robot', 'base_link')
+    messages = [info(1), image(1), image(9)]
+    messages += [tf(t, odom[i], base[i], 2.0 + i + t) for t in (0, 2) for i in (0, 1)]
+    path = write(tmp_path / 'bag', messages)
+    for frames, expected in (
+        ({}, 4.0),
+        ({'odom_frame': odom[0], 'base_frame': base[0]}, 3.0),
+        ({'odom_frame': 'nowhere'}, None),
+    ):
+        with BagReader(path, **frames) as reader:
+            queries = list(BagQueries(reader))
+        assert queries[1].odom_from_body is None
+        found = queries[0].odom_from_body
+        assert expected == (None if found is None else pytest.approx(found.translation[0]))
 
 
 def test_negatives_must_not_be_localized(tmp_path, posed):

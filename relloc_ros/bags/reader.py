@@ -52,6 +52,7 @@ class BagFrame:
         topic: the image's topic.
         base_from_cam: extrinsics from TF at the stamp, or why there are none.
         truth: true map_from_base at the stamp; None if unknown.
+        odom_from_base: odometry from TF at the stamp; None if unknown.
     """
 
     image_msg: Any
@@ -60,6 +61,7 @@ class BagFrame:
     topic: str
     base_from_cam: RigidTransform | TransformError
     truth: RigidTransform | None
+    odom_from_base: RigidTransform | None = None
 
 
 class BagReader:
@@ -83,6 +85,7 @@ class BagReader:
         map_frame: str = 'map',
         base_frame: str = 'base_link',
         camera_frame: str = '',
+        odom_frame: str = 'odom',
     ) -> None:
         """Open the bag, choose the topics, and read all transforms and true poses.
 
@@ -94,6 +97,7 @@ class BagReader:
             map_frame: frame of the true poses.
             base_frame: the robot's frame, whose true poses are meant.
             camera_frame: the optical frame; empty takes it from the images.
+            odom_frame: frame of odometry.
 
         Raises:
             DataError: no bag, damaged, no images, no camera_info, or ambiguous topics.
@@ -101,7 +105,7 @@ class BagReader:
         self.path = path
         self.transforms = TransformBuffer(cache_ns=None)
         self._map_frame, self._base_frame = map_frame, base_frame
-        self._camera_frame = camera_frame
+        self._camera_frame, self._odom_frame = camera_frame, odom_frame
         self._bag = BagFile(path)
         try:
             self._choose_topics(image_topic, camera_info_topic, ground_truth_topic)
@@ -194,8 +198,20 @@ class BagReader:
         except TransformError as error:
             base_from_cam = error
         return BagFrame(
-            image, info, stamp_ns, self.image_topic, base_from_cam, self._true_pose(stamp_ns)
+            image_msg=image,
+            camera_info_msg=info,
+            stamp_ns=stamp_ns,
+            topic=self.image_topic,
+            base_from_cam=base_from_cam,
+            truth=self._true_pose(stamp_ns),
+            odom_from_base=self._odometry(stamp_ns),
         )
+
+    def _odometry(self, stamp_ns: int) -> RigidTransform | None:
+        try:
+            return self.transforms.lookup(self._odom_frame, self._base_frame, stamp_ns)
+        except TransformError:
+            return None
 
     def _true_pose(self, stamp_ns: int) -> RigidTransform | None:
         try:

@@ -25,7 +25,7 @@ from relloc_ros.cli.options import (
     Overwrite,
     Settings,
     SplitOption,
-    localization_config,
+    evaluation_configs,
 )
 from relloc_ros.cli.query_source import (
     BaseFrame,
@@ -34,6 +34,8 @@ from relloc_ros.cli.query_source import (
     GroundTruthTopic,
     ImageTopic,
     MapFrame,
+    NoTracker,
+    OdomFrame,
     open_source,
 )
 from relloc_ros.cli.report_command import (
@@ -44,9 +46,11 @@ from relloc_ros.cli.report_command import (
 )
 
 if TYPE_CHECKING:
+    from relloc_ros.config import TrackingConfig
     from relloc_ros.evaluation.outcomes import Run
     from relloc_ros.evaluation.queries import Queries
     from relloc_ros.pipeline import Relocalizer
+    from relloc_ros.tracker import Tracker
 
 __all__ = ['evaluate']
 
@@ -110,14 +114,17 @@ def evaluate(
     map_frame: MapFrame = None,
     base_frame: BaseFrame = None,
     camera_frame: CameraFrame = None,
+    odom_frame: OdomFrame = None,
+    no_tracker: NoTracker = False,
 ) -> None:
     """Localize images with known poses and report the errors.
 
     Writes `report.html`, `metrics.json`, `errors.csv` (a line a query) and the poses in several
     formats to DIR and prints a table. Without --list, all images of SOURCE are queries; those
     that are in the map are left out and reported. Errors are those of the camera for images, of
-    the robot's base for bags. Queries without a pose count as infinitely wrong. What the
-    retrieval of similar images alone gives on the same queries is said beside: a method must
+    the robot's base for bags; poses of a bag are judged by the node's tracker, too. Queries
+    without a pose count as infinitely wrong. What the retrieval of similar images alone gives on
+    the same queries is said beside: a method must
     beat it to mean anything.
     """
     from relloc_ros.bags.new_bag import check_new
@@ -139,8 +146,9 @@ def evaluate(
         'map_frame': map_frame,
         'base_frame': base_frame,
         'camera_frame': camera_frame,
+        'odom_frame': odom_frame,
     }
-    pipeline_config = localization_config(config, settings, localizer)
+    pipeline_config, tracking_config = evaluation_configs(config, settings, localizer)
     with (
         ReferenceMap.open(
             map_folder, pipeline_config.descriptor_cache_mb, pipeline_config.weights_folder
@@ -154,9 +162,10 @@ def evaluate(
                 for path in negatives or []
             ]
         )
+        tracker = _tracker(queries, tracking_config, settings, no_tracker)
         relocalizer = Relocalizer(reference_map, pipeline_config)
         prepare_output(output, overwrite=overwrite)
-        run = _localize(queries, strangers, relocalizer, allow_map_images, result_bag)
+        run = _localize(queries, strangers, relocalizer, tracker, allow_map_images, result_bag)
         baselines = _run_baselines(run, queries, relocalizer, allow_map_images, output)
         metrics = write_results(run, output, sanity_check(run, baselines))
         if with_report:
@@ -169,10 +178,30 @@ def evaluate(
     apply_gates(gates, metrics)
 
 
+def _tracker(
+    queries: Queries, config: TrackingConfig, settings: list[str] | None, no_tracker: bool
+) -> Tracker | None:
+    """Make the node's tracker for a bag; None for images that are taken each for itself."""
+    from relloc_ros.config import parameters, parse_assignments
+    from relloc_ros.evaluation.queries import BagQueries
+    from relloc_ros.tracker import Tracker
+
+    is_bag = isinstance(queries, BagQueries)
+    if is_bag and not no_tracker:
+        return Tracker(config)
+    if no_tracker and not is_bag:
+        raise typer.BadParameter('--no-tracker is for bags: images of folders have no tracker')
+    for key in parse_assignments(settings or []):
+        if key in parameters(type(config)):
+            raise typer.BadParameter(f'--set {key}: this run has no tracker')
+    return None
+
+
 def _localize(
     queries: Queries,
     negatives: Queries,
     relocalizer: Relocalizer,
+    tracker: Tracker | None,
     allow_map_images: bool,
     result_bag: Path | None,
 ) -> Run:
@@ -189,6 +218,7 @@ def _localize(
             run = run_evaluation(
                 queries,
                 relocalizer,
+                tracker=tracker,
                 negatives=negatives,
                 allow_map_images=allow_map_images,
                 progress=progress,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 if TYPE_CHECKING:
-    from relloc_ros.config import LocalizationConfig, MapConfig
+    from relloc_ros.config import LocalizationConfig, MapConfig, TrackingConfig
 
 __all__ = [
     'ConfigFile',
@@ -24,6 +24,7 @@ __all__ = [
     'Split',
     'SplitOption',
     'chosen_split',
+    'evaluation_configs',
     'localization_config',
     'map_config',
 ]
@@ -109,12 +110,29 @@ def localization_config(
     Raises:
         ConfigError: unreadable file, unknown key, value out of range.
     """
-    from relloc_ros.config import LocalizationConfig, make_config
+    from relloc_ros.config import LocalizationConfig, TrackingConfig, make_config
 
-    values = _values(file, assignments)
+    values = _values(file, assignments, TrackingConfig)
     if localizer is not None:
         values['localizer'] = localizer
     return make_config(LocalizationConfig, values)
+
+
+def evaluation_configs(
+    file: Path | None, assignments: list[str] | None, localizer: str | None
+) -> tuple[LocalizationConfig, TrackingConfig]:
+    """Settings of pipeline and tracker: defaults, then the file, then --set, then --localizer.
+
+    Raises:
+        ConfigError: unreadable file, unknown key, value out of range.
+    """
+    from relloc_ros.config import LocalizationConfig, TrackingConfig, make_config, parameters
+
+    values = _values(file, assignments)
+    tracking = {key: values.pop(key) for key in parameters(TrackingConfig) if key in values}
+    if localizer is not None:
+        values['localizer'] = localizer
+    return make_config(LocalizationConfig, values), make_config(TrackingConfig, tracking)
 
 
 def map_config(file: Path | None, assignments: list[str] | None) -> MapConfig:
@@ -128,12 +146,16 @@ def map_config(file: Path | None, assignments: list[str] | None) -> MapConfig:
     return make_config(MapConfig, _values(file, assignments))
 
 
-def _values(file: Path | None, assignments: list[str] | None) -> dict[str, Any]:
+def _values(
+    file: Path | None, assignments: list[str] | None, *passed_over: type
+) -> dict[str, Any]:
     from relloc_ros.config import NodeConfig, parameters, parse_assignments, read_config_file
 
     values: dict[str, Any] = {} if file is None else read_config_file(file)
-    # A node's parameter file is welcome here: what concerns ROS alone is passed over.
-    for key in (*parameters(NodeConfig), 'use_sim_time'):
-        values.pop(key, None)
+    # A node's parameter file is welcome here: what concerns the node alone is passed over.
+    for config_class in (NodeConfig, *passed_over):
+        for key in parameters(config_class):
+            values.pop(key, None)
+    values.pop('use_sim_time', None)
     values.update(parse_assignments(assignments or []))
     return values

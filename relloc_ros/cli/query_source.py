@@ -23,6 +23,8 @@ __all__ = [
     'GroundTruthTopic',
     'ImageTopic',
     'MapFrame',
+    'NoTracker',
+    'OdomFrame',
     'open_source',
 ]
 
@@ -80,6 +82,24 @@ CameraFrame = Annotated[
         metavar='FRAME',
         help="Optical frame of the camera; by default the images' frame_id.",
         show_default=False,
+        rich_help_panel=BAG_PANEL,
+    ),
+]
+OdomFrame = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        metavar='FRAME',
+        help='Frame of odometry; by default `odom`.',
+        show_default=False,
+        rich_help_panel=BAG_PANEL,
+    ),
+]
+NoTracker = Annotated[
+    bool,
+    typer.Option(
+        '--no-tracker',
+        help='Take each image for itself, and every pose that the localizer gives. By default the '
+        "node's tracker judges them one after the other, by odometry.",
         rich_help_panel=BAG_PANEL,
     ),
 ]

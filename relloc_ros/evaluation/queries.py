@@ -58,13 +58,21 @@ class Query(ABC):
         name: the image's name relative to its folder, or its stamp in a bag.
         stamp_ns: time of exposure.
         truth: true map_from_body; None if unknown.
+        odom_from_body: odometry at the stamp; None if unknown.
     """
 
-    def __init__(self, name: str, stamp_ns: int, truth: RigidTransform | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        stamp_ns: int,
+        truth: RigidTransform | None,
+        odom_from_body: RigidTransform | None = None,
+    ) -> None:
         """Keep what all queries have."""
         self.name = name
         self.stamp_ns = stamp_ns
         self.truth = truth
+        self.odom_from_body = odom_from_body
 
     @abstractmethod
     def pixels(self) -> NDArray[np.uint8] | None:
@@ -187,7 +195,9 @@ class _FileQuery(Query):
 
 class _BagQuery(Query):
     def __init__(self, frame: BagFrame) -> None:
-        super().__init__(format_stamp(frame.stamp_ns), frame.stamp_ns, frame.truth)
+        super().__init__(
+            format_stamp(frame.stamp_ns), frame.stamp_ns, frame.truth, frame.odom_from_base
+        )
         self._frame = frame
 
     def pixels(self) -> NDArray[np.uint8] | None:

@@ -1,10 +1,14 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Localize all queries, leave out those that are in the map, and explain the failures."""
+"""Localize all queries, leave out those that are in the map, and explain the failures.
+
+The images of a bag are those of one robot: the node's tracker judges their poses here as there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from relloc_ros import __version__
 from relloc_ros.config import flatten
@@ -14,6 +18,8 @@ from relloc_ros.evaluation.outcomes import LeftOut, Outcome, Run
 from relloc_ros.evaluation.queries import Answer, Queries, Query
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.pipeline import Relocalizer
+from relloc_ros.structures import Status
+from relloc_ros.tracker import Observation, Tracker
 
 __all__ = ['Observer', 'Progress', 'evaluate']
 
@@ -25,6 +31,7 @@ def evaluate(
     queries: Queries,
     relocalizer: Relocalizer,
     *,
+    tracker: Tracker | None = None,
     negatives: Queries | tuple[()] = (),
     allow_map_images: bool = False,
     progress: Progress | None = None,
@@ -35,7 +42,9 @@ def evaluate(
     Args:
         queries: with known poses.
         relocalizer: what is judged.
-        negatives: images of other places, which must not be localized.
+        tracker: for images of one robot: poses that it does not accept are `Status.GATED`. None
+            takes each image for itself.
+        negatives: images of other places, which must not be localized. Each is taken for itself.
         allow_map_images: localize queries that are in the map as well.
         progress: called with (queries done, all queries, detail).
         observer: called with each query that was localized and its answer, matches included.
@@ -54,7 +63,7 @@ def evaluate(
         if reason:
             left_out.append(LeftOut(query.name, reason))
         else:
-            outcomes.append(_localize(query, relocalizer, analysis, observer))
+            outcomes.append(_localize(query, relocalizer, tracker, analysis, observer))
         if progress is not None:
             progress(done, total, query.name)
     if not outcomes:
@@ -63,7 +72,7 @@ def evaluate(
             f'{reference_map.path}; --allow-map-images takes them nevertheless'
         )
     for done, query in enumerate(negatives, start=len(queries) + 1):
-        outcomes.append(_localize(query, relocalizer, None, observer))
+        outcomes.append(_localize(query, relocalizer, None, None, observer))
         if progress is not None:
             progress(done, total, query.name)
     return Run(
@@ -71,7 +80,7 @@ def evaluate(
         left_out=tuple(left_out),
         body=queries.body,
         localizer=relocalizer.config.localizer,
-        settings=flatten(relocalizer.config),
+        settings=flatten(relocalizer.config) | (flatten(tracker.config) if tracker else {}),
         map_path=str(reference_map.path),
         map_id=reference_map.map_id,
         units=reference_map.units,
@@ -83,11 +92,14 @@ def evaluate(
 def _localize(
     query: Query,
     relocalizer: Relocalizer,
+    tracker: Tracker | None,
     analysis: FailureAnalysis | None,
     observer: Observer | None,
 ) -> Outcome:
     """Localize a query; without an analysis of failures it is one of another place."""
     answer = query.localize(relocalizer)
+    if tracker is not None:
+        answer = _judge(query, answer, tracker)
     if observer is not None:
         observer(query, answer)
     localization = answer.localization
@@ -108,6 +120,18 @@ def _localize(
         failure=failure.stage,
         failure_detail=failure.detail,
     )
+
+
+def _judge(query: Query, answer: Answer, tracker: Tracker) -> Answer:
+    """Take a pose that the tracker does not trust for none."""
+    localization = answer.localization
+    verdict = tracker.update(
+        Observation(query.stamp_ns, answer.estimate, query.odom_from_body, localization.reason)
+    )
+    if verdict.accepted or answer.estimate is None:
+        return answer
+    gated = replace(localization, status=Status.GATED, reason=verdict.reason, camera_pose=None)
+    return Answer(gated, None)
 
 
 def _reason_to_leave_out(
