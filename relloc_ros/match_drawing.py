@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +42,8 @@ def draw_query(
     """Draw a query beside its best map image, under a banner that says what came out.
 
     Args:
-        image: grey or BGR, as it was localized; None where it cannot be decoded.
+        image: grey or BGR, as it was localized; of a rig the one that `strongest_pair` names; None
+            where it cannot be decoded.
         localization: what came out, with its pairs.
         reference_map: has the thumbnails; without it, or them, the query stands alone.
         verdict: what the tracker makes of the pose; None where there is no tracker.
@@ -69,9 +72,21 @@ def draw_query(
 
 
 def strongest_pair(localization: Localization) -> PairMatches | None:
-    """Give the map image with most inliers, then most matches; None where nothing was matched."""
+    """Give what the image that says most has most in common with.
+
+    Returns:
+        The map image with most inliers, then most matches; of a rig, with that of its images
+        which has most inliers in all: its `view` tells which. None where nothing was matched.
+    """
     pairs = [pair for pair in localization.pairs if len(pair.inliers)]
-    return max(pairs, key=lambda pair: (int(pair.inliers.sum()), len(pair.inliers)), default=None)
+    inliers: Counter[int] = Counter()
+    for pair in pairs:
+        inliers[pair.view] += int(pair.inliers.sum())
+
+    def strength(pair: PairMatches) -> tuple[int, int, int]:
+        return inliers[pair.view], int(pair.inliers.sum()), len(pair.inliers)
+
+    return max(pairs, key=strength, default=None)
 
 
 def draw_matches(

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of matches: the right images, and lines between the right pixels."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -84,6 +85,16 @@ def test_the_pair_with_most_inliers_is_the_strongest():
     pairs = (make_pair('a', [0, 0]), make_pair('b', [0, 0, 0]))
     assert strongest_pair(failure(pairs)).image_name == 'b'
     assert strongest_pair(failure((make_pair('c', []),))) is None
+
+
+def test_of_a_rig_the_image_with_most_inliers_counts():
+    pairs = [
+        replace(make_pair('a', [1, 1, 1]), view=0),
+        replace(make_pair('b', [1, 1]), view=1),
+        replace(make_pair('c', [1, 1, 0]), view=1),
+    ]
+    strongest = strongest_pair(failure(tuple(pairs)))
+    assert (strongest.image_name, strongest.view) == ('c', 1)
 
 
 def test_a_query_beside_its_best_map_image(reference_map):
