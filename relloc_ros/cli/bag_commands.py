@@ -77,11 +77,18 @@ def write(
     camera, and the true poses of base_link.
     """
     from relloc_ros.bags.writer import write_bag
-    from relloc_ros.map.sources import read_source
 
     terminate_quietly()
     jump = None if kidnap is None else _read_kidnap(kidnap)
-    posed = read_source(source, images, list_file, chosen_split(split))
+    posed = read_posed(
+        source,
+        images=images,
+        list_file=list_file,
+        split=split,
+        source_format=source_format,
+        camera=camera,
+        sensor=sensor,
+    )
     written = len(posed) if jump is None else jump[0] + 1 + len(posed) - jump[1]
     with progress_bar('writing the bag') as progress:
         write_bag(
