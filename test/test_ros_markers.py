@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from relloc_ros.camera import Camera
 from relloc_ros.geometry import RigidTransform, exp_so3
+from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.ros import markers
 from relloc_ros.ros.frame_processor import Frame, FrameResult
 from relloc_ros.ros.markers import (
@@ -287,3 +289,12 @@ def test_a_node_without_pictures_of_its_map_shows_poses(ros: None) -> None:
         kinds = shown(harness, found, result(ACCEPTED, ('image1',)))
         assert kinds['pose'].action == Marker.ADD
         assert kinds['inlier'].action == Marker.DELETE
+
+
+def test_the_cameras_of_a_real_map(office_map: Path) -> None:
+    with ReferenceMap.open(office_map) as reference_map:
+        drawn = markers._DrawnMap.of(reference_map)
+        lines = drawn.lines(range(reference_map.num_images))
+        assert drawn.indices[reference_map.image_names[3]] == 3
+    np.testing.assert_allclose(lines[:: POINTS_PER_CAMERA // 2, 0], reference_map.centres)
+    assert 0.05 < drawn.size < 0.5
