@@ -102,17 +102,22 @@ def _by_cost(points: MapPoints, query: QueryFeatures) -> Iterator[tuple[NDArray[
 
 
 def images_of_matches(
-    reference_map: ReferenceMap, points: MapPoints, matches: PointMatches, max_images: int
+    reference_map: ReferenceMap, points: MapPoints, matches: PointMatches
 ) -> list[MatchedImage]:
-    """Give the map images that see most of the matched points, with these as matches."""
+    """Give map images that together see all matched points, with these as matches.
+
+    Greedily: each image is the one that sees most of what those before it do not. All points are
+    covered since a match that no image showed could support no pose.
+    """
     which, images, rows = points.observations_of(matches.points)
-    counts = np.bincount(images, minlength=reference_map.num_images)
-    best = np.argsort(-counts, kind='stable')[:max_images]
-    return [
-        _seen_in(reference_map, int(index), matches.keypoints[which[seen]], rows[seen])
-        for index in best[counts[best] > 0]
-        for seen in [images == index]
-    ]
+    uncovered = np.ones(len(matches), dtype=bool)
+    chosen = []
+    while len(images) and uncovered[which].any():
+        index = int(np.bincount(images[uncovered[which]]).argmax())
+        seen = images == index
+        uncovered[which[seen]] = False
+        chosen.append(_seen_in(reference_map, index, matches.keypoints[which[seen]], rows[seen]))
+    return chosen
 
 
 def _seen_in(

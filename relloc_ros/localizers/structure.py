@@ -135,7 +135,7 @@ class StructureLocalizer(RigLocalizer):
             ratio=self._ratio,
             max_matches=settings.max_matches,
         )
-        images = images_of_matches(self.reference_map, self._points, matches, settings.max_images)
+        images = images_of_matches(self.reference_map, self._points, matches)
         return matches, images
 
     def _seen_points(
