@@ -9,8 +9,10 @@ worker's thread, which touches no ROS entity but the guard condition that announ
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import os
 import signal
 import sys
+import threading
 import time
 from typing import Any
 
@@ -280,6 +282,9 @@ def main(args: Sequence[str] | None = None) -> None:
             raise
     finally:
         rclpy.try_shutdown()
+    if any(thread.daemon for thread in threading.enumerate()):
+        # The localizer is still busy. Python would abort when it comes back from C++ code.
+        os._exit(0)
 
 
 if __name__ == '__main__':
