@@ -25,6 +25,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from tf2_msgs.msg import TFMessage
 
+from relloc_ros.camera import Camera
 from relloc_ros.frames import stamp_to_ns, transform_from_message, transform_from_pose
 from relloc_ros.geometry import RigidTransform, exp_so3
 from relloc_ros.ros.conversions import time_message, transform_message
@@ -88,8 +89,7 @@ class DrivingRobot(Node):
         self.corrections_heard_ns: list[int] = []
         self.kidnaps: list[int] = []
         self._travelled = 0.0
-        # Odometry begins where the robot is switched on.
-        self._odom_from_map = self.map_from_base(0).inverse()
+        self.restart_odometry()
         self.executor_ = SingleThreadedExecutor()
         self.executor_.add_node(self)
         self._make_topics(tf)
@@ -141,6 +141,24 @@ class DrivingRobot(Node):
         self._start_ns, self._start_s = now_ns, time.monotonic()
         self._tick = 0
         self._last_info_s = 0.0
+
+    def rewind(self, now_ns: int) -> None:
+        """Begin anew, as a bag in a loop does: time and odometry jump back."""
+        self.set_clock(now_ns, sim=self._sim)
+        self.place, self._travelled = 0.0, 0.0
+        self.restart_odometry()
+
+    def restart_odometry(self) -> None:
+        """Count from here, where the robot is switched on."""
+        self._odom_from_map = self.map_from_base(self.place).inverse()
+
+    def stand(self, map_from_cam: RigidTransform, camera: Camera, image: bytes) -> None:
+        """Be somewhere else, and see one image for ever."""
+        map_from_base = map_from_cam @ self.base_from_cam.inverse()
+        self.map_from_base = lambda place: map_from_base
+        self.camera = camera
+        self.image_of = lambda place: image
+        self.restart_odometry()
 
     def kidnap(self, places: int) -> None:
         """Be carried away after the next image; odometry notices nothing."""
