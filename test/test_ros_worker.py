@@ -5,9 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
-import subprocess
-import sys
 import threading
 import time
 
@@ -137,25 +134,3 @@ def test_stop_ends_a_worker_that_waits_for_its_rate(work: Doubling) -> None:
     assert worker.stop(5.0)
     assert work.closed.is_set()
     assert work.started == [1]
-
-
-SLOW_AT_EXIT = """
-from pathlib import Path
-import sys, time
-from relloc_ros.ros.worker import Worker
-
-def work(item):
-    time.sleep(1.0)
-    Path(sys.argv[1]).touch()
-
-worker = Worker(work, notify=lambda: None, close=lambda: None)
-worker.put(1)
-time.sleep(0.2)
-assert not worker.stop(0.0)
-"""
-
-
-def test_the_interpreter_ends_after_the_work_going_on(tmp_path: Path) -> None:
-    done = tmp_path / 'done'
-    subprocess.run([sys.executable, '-c', SLOW_AT_EXIT, str(done)], check=True, timeout=60)
-    assert done.exists()

@@ -18,7 +18,6 @@ from relloc_ros.ros.health import Problem
 from relloc_ros.ros.map_loading import LoadedMap
 from relloc_ros.ros.part import Part
 from relloc_ros.ros.session import LoadMap, Session
-from relloc_ros.ros.worker import await_at_exit
 
 __all__ = ['MapInUse', 'MapReload']
 
@@ -68,7 +67,6 @@ class MapReload:
         self._loaded = node.create_guard_condition(self._finish)
         self._lock = threading.Lock()
         self._closed = False
-        self._thread: threading.Thread | None = None
         self._outcome: LoadedMap | str = ''
         self._request: tuple[Future, Session, str] | None = None
 
@@ -86,10 +84,9 @@ class MapReload:
         """
         future: Any = Future()
         self._request = future, session, map_path
-        self._thread = threading.Thread(
+        threading.Thread(
             target=self._run, args=(session, map_path), name='relloc_map_loading', daemon=True
-        )
-        self._thread.start()
+        ).start()
         return future
 
     def close(self) -> None:
@@ -97,8 +94,6 @@ class MapReload:
         with self._lock:
             self._closed = True
             outcome, self._outcome = self._outcome, ''
-        if self._thread is not None:
-            await_at_exit(self._thread)
         if isinstance(outcome, LoadedMap):
             outcome.close()
 

@@ -4,15 +4,12 @@
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Callable
 import threading
 import time
 from typing import Generic, TypeVar
 
-__all__ = ['Worker', 'await_at_exit']
-
-EXIT_TIMEOUT_S = 10.0
+__all__ = ['Worker']
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
@@ -106,10 +103,7 @@ class Worker(Generic[Item, Result]):
             self._changed.notify()
         self.discard()
         self._thread.join(timeout_s)
-        ended = not self._thread.is_alive()
-        if not ended:
-            await_at_exit(self._thread)
-        return ended
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:
@@ -145,11 +139,3 @@ class Worker(Generic[Item, Result]):
                 self._num_running = 0
                 self._results.append(result)
                 self._notify()
-
-
-def await_at_exit(thread: threading.Thread) -> None:
-    """Let a daemon thread end its work before the interpreter ends.
-
-    Python stops such threads in the middle of what they do; in OpenCV's code that is an abort.
-    """
-    atexit.register(thread.join, EXIT_TIMEOUT_S)
