@@ -9,36 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from relloc_ros.config import TrackingConfig
-from relloc_ros.geometry import RigidTransform, log_so3, rotation_angle, skew
+from relloc_ros.geometry import RigidTransform, log_so3, skew
+from relloc_ros.odometer import Drift
 from relloc_ros.structures import PoseEstimate
 
-__all__ = ['Distance', 'Drift', 'mahalanobis_squared', 'moved_pose', 'position_std']
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """A way travelled, along which odometry drifts.
-
-    Attributes:
-        length: metres, there and back counted both.
-        angle: radians turned, to and fro counted both.
-    """
-
-    length: float = 0.0
-    angle: float = 0.0
-
-    @classmethod
-    def of(cls, motion: RigidTransform) -> Drift:
-        """Take the shortest way of a motion."""
-        return cls(float(np.linalg.norm(motion.translation)), rotation_angle(motion.rotation))
-
-    def __add__(self, other: Drift) -> Drift:
-        """Put two ways together."""
-        return Drift(self.length + other.length, self.angle + other.angle)
-
-    def __sub__(self, other: Drift) -> Drift:
-        """Give the way since another, earlier one."""
-        return Drift(self.length - other.length, self.angle - other.angle)
+__all__ = ['Distance', 'mahalanobis_squared', 'moved_pose', 'position_std']
 
 
 @dataclass(frozen=True, slots=True)

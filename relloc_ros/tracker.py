@@ -12,25 +12,16 @@ from collections import deque
 from dataclasses import dataclass
 
 from relloc_ros.config import TrackingConfig
+from relloc_ros.errors import ConfigError
 from relloc_ros.geometry import RigidTransform
-from relloc_ros.innovation import (
-    Distance,
-    Drift,
-    mahalanobis_squared,
-    moved_pose,
-    position_std,
-)
+from relloc_ros.innovation import Distance, mahalanobis_squared, moved_pose, position_std
+from relloc_ros.odometer import Drift, Odometer
 from relloc_ros.structures import PoseEstimate, SearchArea
 from relloc_ros.verdict import Observation, TrackingEvent, TrackingState, Verdict
 
 __all__ = ['Observation', 'Tracker', 'TrackingEvent', 'TrackingState', 'Verdict']
 
 NS_PER_S = 1_000_000_000
-
-MAX_SPEED = 20.0
-"""Metres per second; odometry that moves faster has been restarted."""
-MAX_TURN_RATE = 20.0
-"""Radians per second."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +54,16 @@ class Tracker:
     """
 
     def __init__(self, config: TrackingConfig) -> None:
-        """Start searching."""
+        """Start searching.
+
+        Raises:
+            ConfigError: more poses have to agree than images are looked at.
+        """
+        if config.consensus_count > config.consensus_window:
+            raise ConfigError(
+                f'consensus_count {config.consensus_count} is larger than consensus_window '
+                f'{config.consensus_window}: no pose would ever be trusted'
+            )
         self.config = config
         self.reset()
 
@@ -74,10 +74,9 @@ class Tracker:
         self._track: _Fix | None = None
         self._prior: _Prior | None = None
         self._had_fix = False
-        self._odometry: tuple[int, RigidTransform] | None = None
+        self._odometer = Odometer(self.config.lost_timeout)
         self._last_stamp_ns: int | None = None
         self._refused_ns: list[int] = []
-        self._travelled = Drift()
         self._candidates: deque[_Fix | None] = deque(maxlen=self.config.consensus_window)
         self._note = ''
 
@@ -149,7 +148,7 @@ class Tracker:
             return self._reject(contradiction)
         if odom_from_base is None:
             return self._judge_alone(observation)
-        fix = _Fix(pose, odom_from_base, self._travelled)
+        fix = _Fix(pose, odom_from_base, self._odometer.travelled)
         if self._track is None:
             return self._seek(observation, fix)
         return self._gate(observation, fix, self._track)
@@ -172,7 +171,7 @@ class Tracker:
 
     def _judge_alone(self, observation: Observation) -> Verdict:
         """Judge a pose that cannot be compared with any other."""
-        if self._odometry is not None:
+        if self._odometer.works:
             return self._reject('no odometry at its time: it cannot be compared with the track')
         return self._accept(observation, None, self._beginning())
 
@@ -201,13 +200,15 @@ class Tracker:
         return self._reject(f'{count} of {self.config.consensus_count} poses that have to agree')
 
     def _agreeing(self, fix: _Fix) -> int:
-        """Count the candidates that agree with one of them, itself included."""
+        """Count the candidates, the newest first, that agree with the last and one another."""
         threshold = self.config.mahalanobis_threshold
-        return sum(
-            candidate is fix or self._distance(candidate, fix).squared <= threshold
-            for candidate in self._candidates
-            if candidate is not None
-        )
+        group = [fix]
+        for candidate in reversed(self._candidates):
+            if candidate is None or candidate is fix:
+                continue
+            if all(self._distance(candidate, one).squared <= threshold for one in group):
+                group.append(candidate)
+        return len(group)
 
     def _distance(self, before: _Fix, now: _Fix) -> Distance:
         motion = before.odom_from_base.inverse() @ now.odom_from_base
@@ -217,34 +218,20 @@ class Tracker:
 
     def _follow_odometry(self, observation: Observation) -> None:
         """Add up the way, and see whether the track is still good for anything."""
-        odom_from_base = observation.odom_from_base
-        if odom_from_base is None:
-            if self._odometry is not None and self._is_over(self._odometry[0], observation):
-                self._odometry = None
-            return
-        before, self._odometry = self._odometry, (observation.stamp_ns, odom_from_base)
-        if before is None:
-            # Poses from before have nothing to be compared by.
+        break_off = self._odometer.follow(observation.stamp_ns, observation.odom_from_base)
+        if break_off is not None:
             self._candidates.clear()
-            return
-        step = Drift.of(before[1].inverse() @ odom_from_base)
-        duration_s = (observation.stamp_ns - before[0]) / NS_PER_S
-        if step.length > MAX_SPEED * duration_s or step.angle > MAX_TURN_RATE * duration_s:
+            if self._track is not None:
+                self._lose()
+            if break_off:
+                self._note = f'{break_off}; '
+        elif self._track is not None and self._is_far(self._track):
             self._lose()
-            self._note = f'odometry jumped by {step.length:.1f} m in {duration_s:.2f} s; '
-            return
-        self._travelled += step
-        if self._track is not None and self._is_far(self._track):
-            self._lose()
-
-    def _is_over(self, since_ns: int, observation: Observation) -> bool:
-        return observation.stamp_ns - since_ns > self.config.lost_timeout * NS_PER_S
 
     def _is_far(self, track: _Fix) -> bool:
-        """Tell whether odometry alone would leave the robot too unsure."""
-        drift = self._travelled - track.travelled
-        predicted = moved_pose(track.pose, RigidTransform.identity(), drift, self.config)
-        return position_std(predicted) > self.config.lost_position_std
+        """Tell whether odometry alone leaves the robot too unsure."""
+        length = self._odometer.travelled.length - track.travelled.length
+        return self.config.odometry_translation_noise * length > self.config.lost_position_std
 
     def _contradicts_prior(self, observation: Observation, pose: PoseEstimate) -> str:
         prior = self._prior

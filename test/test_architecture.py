@@ -34,6 +34,7 @@ FLOORS = {
     'tracker': 4,
     'verdict': 4,
     'innovation': 4,
+    'odometer': 4,
     'correction': 4,
     'given_pose': 4,
     'match_drawing': 4,

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from relloc_ros.config import TrackingConfig, make_config
+from relloc_ros.errors import ConfigError
 from relloc_ros.geometry import RigidTransform, exp_so3, pose_error
 from relloc_ros.structures import PoseEstimate
 from relloc_ros.tracker import Observation, Tracker, TrackingEvent, TrackingState, Verdict
@@ -110,6 +111,20 @@ def test_consensus_looks_at_the_last_images_only() -> None:
         assert not tracker.update(observation).accepted
     robot.drive()
     assert tracker.update(robot.see()).accepted
+
+
+def test_poses_must_agree_with_one_another_too() -> None:
+    tracker, robot = make_tracker(), Robot()
+    right = robot.where
+    for offset, agrees in ((-0.3, False), (0.3, False), (0.0, False), (0.02, True)):
+        robot.stamp_ns += PERIOD_NS
+        seen = right @ planar(offset, 0.0, 0.0)
+        assert tracker.update(robot.see(wrong=seen)).accepted == agrees
+
+
+def test_more_poses_than_images_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r'count 6 .* consensus_window 5'):
+        make_tracker(consensus_count=6)
 
 
 @pytest.mark.parametrize('seed', range(5))
@@ -264,6 +279,18 @@ def test_the_stamp_of_an_image_without_a_pose_orders_nothing() -> None:
     robot.drive()
     tracker.update(Observation(robot.stamp_ns + 900 * NS, None, None, 'damaged'))
     assert accepted(run(tracker, robot, 3)) == [False, False, True]
+
+
+def test_images_without_poses_may_come_in_any_order() -> None:
+    tracker, robot = localized()
+    robot.drive()
+    late = robot.see_nothing()
+    late_pose = robot.see()
+    robot.drive()
+    tracker.update(robot.see_nothing())
+    assert tracker.update(late).state is LOCALIZED
+    assert tracker.update(late_pose).accepted
+    assert accepted(run(tracker, robot, 3)) == [True] * 3
 
 
 @pytest.mark.parametrize(('seconds', 'num_refused'), [(10, 5), (100, 0)])
