@@ -67,6 +67,10 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'odom_frame_id', default_value='', description='Odometry frame, of both nodes.'
             ),
+            # First: where its package is missing, launch fails with nothing left running.
+            OpaqueFunction(
+                condition=IfCondition(LaunchConfiguration('use_ekf')), function=_start_ekf
+            ),
             GroupAction(
                 [
                     SetRemap('~/initialpose', 'set_pose'),
@@ -77,9 +81,6 @@ def generate_launch_description() -> LaunchDescription:
                         launch_arguments=[('map', LaunchConfiguration('map'))],
                     ),
                 ]
-            ),
-            OpaqueFunction(
-                condition=IfCondition(LaunchConfiguration('use_ekf')), function=_start_ekf
             ),
         ]
     )

@@ -61,6 +61,8 @@ def generate_launch_description() -> LaunchDescription:
                 choices=SWITCH,
                 description='The node starts itself; not with a manager.',
             ),
+            # First: where its package is missing, launch fails with nothing left running.
+            OpaqueFunction(function=_start_nodes_of_nav2),
             GroupAction(
                 [
                     SetRemap('~/pose', 'amcl_pose'),
@@ -72,7 +74,6 @@ def generate_launch_description() -> LaunchDescription:
                     ),
                 ]
             ),
-            OpaqueFunction(function=_start_nodes_of_nav2),
         ]
     )
 

@@ -51,17 +51,7 @@ def generate_launch_description() -> LaunchDescription:
                 choices=SWITCH,
                 description='The node starts itself; not with a manager.',
             ),
-            GroupAction(
-                [
-                    SetRemap('~/initialpose', 'initialpose'),
-                    IncludeLaunchDescription(
-                        PythonLaunchDescriptionSource(
-                            str(SHARE / 'launch' / 'relocalization.launch.py')
-                        ),
-                        launch_arguments=[('map', LaunchConfiguration('map'))],
-                    ),
-                ]
-            ),
+            # First: where its package is missing, launch fails with nothing left running.
             Node(
                 condition=IfCondition(LaunchConfiguration('use_manager')),
                 package='nav2_lifecycle_manager',
@@ -79,6 +69,17 @@ def generate_launch_description() -> LaunchDescription:
                     }
                 ],
                 output='screen',
+            ),
+            GroupAction(
+                [
+                    SetRemap('~/initialpose', 'initialpose'),
+                    IncludeLaunchDescription(
+                        PythonLaunchDescriptionSource(
+                            str(SHARE / 'launch' / 'relocalization.launch.py')
+                        ),
+                        launch_arguments=[('map', LaunchConfiguration('map'))],
+                    ),
+                ]
             ),
         ]
     )

@@ -73,7 +73,7 @@ def generate_launch_description() -> LaunchDescription:
                 choices=SWITCH,
                 description='Start the node again if it dies.',
             ),
-            OpaqueFunction(function=_start_node),
+            # First: where its package is missing, launch fails with nothing left running.
             Node(
                 condition=IfCondition(LaunchConfiguration('rviz')),
                 package='rviz2',
@@ -83,6 +83,7 @@ def generate_launch_description() -> LaunchDescription:
                 parameters=[{'use_sim_time': LaunchConfiguration('use_sim_time')}],
                 remappings=TF_REMAPPINGS,
             ),
+            OpaqueFunction(function=_start_node),
         ]
     )
 

@@ -91,22 +91,25 @@ def test_starts_our_node_alone_where_nothing_else_is_installed(
     assert str(ROOT / 'config' / f'{preset}.yaml') in node.arguments
 
 
+# What need not be installed is started first: if it is missing, launch fails with nothing running.
+
+
 def test_starts_managers_of_nav2(execute: Callable[..., list[Started]]) -> None:
     names = [node.package for node in execute('nav2.launch.py', map='m', grid='g.yaml')]
-    assert names == ['relloc_ros', 'nav2_map_server', 'nav2_lifecycle_manager']
+    assert names == ['nav2_map_server', 'nav2_lifecycle_manager', 'relloc_ros']
     names = [node.package for node in execute('nav2_amcl.launch.py', map='m')]
-    assert names == ['relloc_ros', 'nav2_lifecycle_manager']
+    assert names == ['nav2_lifecycle_manager', 'relloc_ros']
 
 
 def test_starts_the_ekf_with_our_frames(execute: Callable[..., list[Started]]) -> None:
-    _, ekf = execute('ekf.launch.py', map='m', odom_topic='/wheels', base_frame_id='body')
+    ekf, _ = execute('ekf.launch.py', map='m', odom_topic='/wheels', base_frame_id='body')
     assert (ekf.package, ekf.executable) == ('robot_localization', 'ekf_node')
     assert ekf.remappings['odom'] == '/wheels'
     assert ekf.remappings['/tf'] == 'tf'
 
 
 def test_replay_waits_for_the_node(execute: Callable[..., list[Started]]) -> None:
-    node, rviz, wait = execute('replay.launch.py', map='m', bag='b.mcap')
+    rviz, node, wait = execute('replay.launch.py', map='m', bag='b.mcap')
     assert (node.executable, rviz.executable, wait.executable) == (
         'localization_node',
         'rviz2',
@@ -115,3 +118,8 @@ def test_replay_waits_for_the_node(execute: Callable[..., list[Started]]) -> Non
     assert wait.arguments[:3] == ['topic', 'echo', '--once']
     node, wait = execute('replay.launch.py', map='m', bag='b.mcap', rviz='false')
     assert wait.executable == 'ros2'
+
+
+def test_starts_rviz(execute: Callable[..., list[Started]]) -> None:
+    names = [node.package for node in execute(BASE, map='m', rviz='true')]
+    assert names == ['rviz2', 'relloc_ros']
