@@ -272,6 +272,17 @@ class TestOutput:
         teller.spin_until(lambda: teller.taken)
         assert stamp_to_ns(teller.taken[0].header.stamp) == teller.now_ns
 
+    def test_without_patience_it_is_told_once(
+        self, teller: Desk, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        teller.node.set_parameters([Parameter('initial_pose_timeout', value=0.0)])
+        teller.listen()
+        teller.spin(0.5)
+        teller.localize(teller.now_ns)
+        teller.spin(2.5)
+        assert len(teller.taken) == 1
+        assert 'did not agree' not in capfd.readouterr().err
+
     def test_deactivation_ends_it(self, teller: Desk) -> None:
         teller.listen()
         teller.spin(0.5)

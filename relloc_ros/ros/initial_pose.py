@@ -201,6 +201,8 @@ class InitialPoseOutput(Part):
         self._publisher.publish(message)
         if config.initial_pose_timeout == 0.0:
             self._end()
+        if config.initial_pose_timeout == 0.0:
+            self._end()
 
     def _on_amcl_pose(self, message: PoseWithCovarianceStamped) -> None:
         newest = self._newest
