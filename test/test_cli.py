@@ -466,7 +466,7 @@ def test_sources_that_are_none(relloc, office_map, tmp_path):
         result = relloc(*command, tmp_path / 'none', '--output', output)
         assert_fails(result, f'{tmp_path / "none"} does not exist')
         result = relloc(*command, empty, '--output', output)
-        assert_fails(result, f'{empty} holds no COLMAP model')
+        assert_fails(result, f'{empty} holds no posed images; looked for a COLMAP model')
         assert not output.exists()
 
 

@@ -138,7 +138,9 @@ def test_unknown_camera_model_in_binary(tmp_path: Path) -> None:
 def test_no_model_and_no_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match='does not exist'):
         read_source(tmp_path / 'nowhere')
-    with pytest.raises(DataError, match=r'no posed images of a known format: .*a COLMAP model'):
+    with pytest.raises(
+        DataError, match=r'holds no posed images; looked for a COLMAP model \(cameras'
+    ):
         read_source(tmp_path)
     source = write_text_model(tmp_path / 'set')
     with pytest.raises(DataError, match='other does not exist'):

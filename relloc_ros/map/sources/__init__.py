@@ -131,11 +131,9 @@ def find_format(source: Path, name: str | None = None) -> tuple[str, SourceForma
         return name, SOURCES[name]
     found = [name for name, known in SOURCES.items() if known.matches(source)]
     if not found:
-        looked_for = '; '.join(f'{known.title} ({known.looks_for})' for known in SOURCES.values())
-        raise DataError(
-            f'{source} holds no posed images of a known format: give the folder that has one of '
-            f'{looked_for}'
-        )
+        # The last of the table are those that most people have.
+        known = (f'{item.title} ({item.looks_for})' for item in reversed(SOURCES.values()))
+        raise DataError(f'{source} holds no posed images; looked for {"; ".join(known)}')
     if len(found) > 1:
         others = ' or '.join(f'--format {other}' for other in found[1:])
         logger.warning('%s is read as %s; the other choice is %s', source, found[0], others)
