@@ -96,6 +96,15 @@ def test_failed_configure_is_told_and_can_be_tried_again(harness: Harness) -> No
     assert harness.next_diagnostic().level == DiagnosticStatus.OK
 
 
+def test_settings_that_do_not_go_together_are_told_at_configure(harness: Harness) -> None:
+    harness.node.set_parameters([Parameter('consensus_count', value=6)])
+    assert harness.node.trigger_configure() == FAILURE
+    assert 'larger than consensus_window 5' in harness.next_diagnostic().message
+    assert harness.stub.closed.is_set()
+    harness.node.set_parameters([Parameter('consensus_window', value=6)])
+    assert harness.node.trigger_configure() == SUCCESS
+
+
 def test_unexpected_failure_of_a_transition_is_told_too(harness: Harness) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError('oops')

@@ -67,14 +67,14 @@ class Session:
             notify: called from the worker's thread when it has a result.
 
         Raises:
-            ConfigError: an override of a QoS has a value that makes no sense.
+            ConfigError: an override of a QoS, or settings of the tracker, make no sense.
         """
         self.node = node
         self.config, self.localization, tracking = settings
         self.loaded = loaded
+        self.tracker = Tracker(tracking)
         self.transform_input = TransformInput(node, self.config)
         self.transforms = self.transform_input.buffer
-        self.tracker = Tracker(tracking)
         self.parts: list[Part] = []
         self.cameras: list[CameraInput] = []
         self.enabled = True
