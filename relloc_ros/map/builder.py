@@ -27,7 +27,7 @@ from relloc_ros.map.sources import PosedImage, read_image
 from relloc_ros.vision.features import FeatureExtractor, LocalFeatures, create_extractor
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
 
-__all__ = ['Progress', 'build_map']
+__all__ = ['Progress', 'build_map', 'write_features']
 
 Progress = Callable[[int, int, str], None]
 """Called with the number done, the number in all and the name of the stage."""
@@ -46,6 +46,7 @@ def build_map(
     vocabulary: Path | None = None,
     source: str = '',
     units: str = 'm',
+    wait: float = 0.0,
     progress: Progress | None = None,
 ) -> Path:
     """Extract features and global descriptors of posed images and write a map.
@@ -58,13 +59,15 @@ def build_map(
         vocabulary: vocabulary.npz of another map; None learns one from these images.
         source: where the images come from, for people.
         units: unit of length of the poses.
+        wait: seconds to wait for another process that changes the map.
         progress: called after every image.
 
     Returns:
         `output`.
 
     Raises:
-        MapError: `output` exists and must not be replaced, is no map, or cannot be written.
+        MapError: `output` exists and must not be replaced, is no map, is being changed, or cannot
+            be written.
         DataError: no images, unusable names, an image that is unreadable or not of its camera's
             size; weights missing from `config.weights_folder`, or unusable.
         MissingDependencyError: a network is asked for whose packages are not installed.
@@ -74,13 +77,13 @@ def build_map(
     extractor = create_extractor(config.features, config.weights_folder)
     extractor.prepare()
     report = progress or (lambda done, total, stage: None)
-    with new_generation(output, overwrite=overwrite) as generation:
+    with new_generation(output, overwrite=overwrite, wait=wait) as generation:
         entries, cameras = _enumerate(posed)
         poses = [image.cam_from_map for image in posed]
         write_workspace(generation, cameras, entries, poses)
         descriptor = _make_vocabulary(posed, config, vocabulary, report)
         descriptor.save(generation.vocabulary)
-        descriptors, digests = _write_features(
+        descriptors, digests = write_features(
             posed, entries, extractor, descriptor, config, generation, report
         )
         entries = [
@@ -168,7 +171,7 @@ class _TrainingImages(Sequence[NDArray[np.uint8]]):
         return image
 
 
-def _write_features(
+def write_features(
     posed: Sequence[PosedImage],
     entries: Sequence[ImageEntry],
     extractor: FeatureExtractor,
@@ -177,7 +180,23 @@ def _write_features(
     generation: Generation,
     report: Progress,
 ) -> tuple[NDArray[np.float32], list[str]]:
-    """Store the local features and give the global descriptors (N, D) and digests."""
+    """Store the local features of images, and small copies of them, in a map being made.
+
+    Args:
+        posed: the images.
+        entries: their numbers in the map, whose database lists them already.
+        extractor: of the local features.
+        descriptor: gives their global descriptors.
+        config: settings of the map.
+        generation: where.
+        report: called after every image.
+
+    Returns:
+        Global descriptors (N, D) and digests of the pixels.
+
+    Raises:
+        DataError: an image that is unreadable or not of its camera's size.
+    """
 
     def extract(image: PosedImage) -> tuple[LocalFeatures, NDArray[np.float32], str, bytes]:
         pixels = read_image(image)
@@ -186,7 +205,7 @@ def _write_features(
 
     descriptors = np.empty((len(posed), descriptor.dimension), dtype=np.float32)
     digests = []
-    generation.thumbnails.mkdir()
+    generation.thumbnails.mkdir(exist_ok=True)
     pool = ThreadPoolExecutor(WORKERS)
     try:
         with FeatureWriter(generation, config.features) as writer:

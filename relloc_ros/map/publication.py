@@ -14,6 +14,7 @@ import shutil
 
 from relloc_ros.errors import MapError
 from relloc_ros.map.format import CURRENT, GENERATIONS, VISIBLE, Generation, current_generation
+from relloc_ros.map.locks import is_held, writing
 
 __all__ = ['new_generation']
 
@@ -21,15 +22,22 @@ LOCK = 'lock'
 
 
 @contextmanager
-def new_generation(output: Path, *, overwrite: bool) -> Iterator[Generation]:
+def new_generation(output: Path, *, overwrite: bool, wait: float = 0.0) -> Iterator[Generation]:
     """Give an empty folder to fill; it becomes the map `output` when the block ends well.
 
-    The folder lies hidden beside `output`. A fresh map gets its name by one rename; in an
-    existing one the `current` link is replaced by rename. If the block raises, or the process
-    dies, nothing has changed under `output`.
+    A fresh map is made in a hidden folder beside `output` and gets its name by one rename. In an
+    existing one the folder is a further generation, and the `current` link is replaced by rename.
+    If the block raises, or the process dies, `output` shows what it has shown before. Who has an
+    older state open keeps it; it is deleted by the next writer after that.
+
+    Args:
+        output: folder of the map.
+        overwrite: whether it may exist.
+        wait: seconds to wait for another process that changes it.
 
     Raises:
-        MapError: `output` exists and must not be replaced, is no map, or cannot be written.
+        MapError: `output` exists and must not be replaced, is no map, is being changed by another
+            process, or cannot be written.
     """
     exists = os.path.lexists(output)
     if exists and not overwrite:
@@ -37,18 +45,9 @@ def new_generation(output: Path, *, overwrite: bool) -> Iterator[Generation]:
     if exists:
         _check_is_map(output)
     try:
-        output = output.resolve()
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with _building_folder(output) as folder:
-            number = _next_number(output) if exists else 1
-            generation = Generation(folder / GENERATIONS / f'{number:06d}')
-            generation.folder.mkdir(parents=True)
+        resolved = output.resolve()
+        with _changing(resolved, wait) if exists else _creating(resolved) as generation:
             yield generation
-            _sync_tree(generation.folder)
-            if exists:
-                _switch(output, generation)
-            else:
-                _publish(output, folder, generation)
     except OSError as error:
         raise MapError(f'cannot write map {output}: {error}') from error
 
@@ -62,23 +61,43 @@ def _check_is_map(output: Path) -> None:
         ) from error
 
 
-def _publish(output: Path, folder: Path, generation: Generation) -> None:
-    _link(folder, generation)
-    _sync(folder)
-    folder.rename(output)
-    _sync(output.parent)
-    (output / LOCK).unlink()
+@contextmanager
+def _creating(output: Path) -> Iterator[Generation]:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with _building_folder(output) as folder:
+        generation = Generation(folder / GENERATIONS / f'{1:06d}')
+        generation.folder.mkdir(parents=True)
+        yield generation
+        _sync_tree(generation.folder)
+        _link(folder, generation)
+        _sync(folder)
+        folder.rename(output)
+        _sync(output.parent)
+        (output / LOCK).unlink()
 
 
-def _switch(output: Path, generation: Generation) -> None:
-    target = output / GENERATIONS / generation.folder.name
-    generation.folder.rename(target)
-    _sync(target.parent)
-    _link(output, Generation(target))
-    _sync(output)
-    for other in target.parent.iterdir():
-        if other != target:
-            shutil.rmtree(other, ignore_errors=True)
+@contextmanager
+def _changing(output: Path, wait: float) -> Iterator[Generation]:
+    with writing(output, wait):
+        _remove_unused(output)
+        generation = Generation(output / GENERATIONS / f'{_next_number(output):06d}')
+        generation.folder.mkdir()
+        try:
+            yield generation
+            _sync_tree(generation.folder)
+            _sync(generation.folder.parent)
+            _link(output, generation)
+            _sync(output)
+        finally:
+            # All but what is shown now, be that the old state or the new one.
+            _remove_unused(output)
+
+
+def _remove_unused(output: Path) -> None:
+    current = current_generation(output)
+    for folder in (output / GENERATIONS).iterdir():
+        if folder != current.folder and not is_held(Generation(folder)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _link(folder: Path, generation: Generation) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -16,8 +17,9 @@ from relloc_ros.config import MapConfig
 from relloc_ros.errors import DataError, MapError
 from relloc_ros.geometry import Array, RigidTransform
 from relloc_ros.map.feature_store import FeatureStore, MapFeatures
-from relloc_ros.map.format import Generation, Manifest, current_generation
+from relloc_ros.map.format import Generation, Manifest
 from relloc_ros.map.image_index import ImageIndex, image_digest
+from relloc_ros.map.locks import reading
 from relloc_ros.map.points import MapPoints
 from relloc_ros.map.reach import reach
 from relloc_ros.map.similarity_search import ExactSearch, make_search
@@ -62,6 +64,7 @@ class ReferenceMap:
         self.path = path
         self.points = MapPoints.read(generation.points, len(index.entries))
         self._generation = generation
+        self._resources = ExitStack()
         self.map_id = manifest.map_id
         self.config: MapConfig = manifest.config
         self.frame_id = manifest.frame_id
@@ -98,24 +101,24 @@ class ReferenceMap:
             MapError: missing, no map, another format version, or damaged.
         """
         path = Path(path)
-        generation = current_generation(path)
-        manifest = Manifest.read(generation.manifest)
-        index = ImageIndex.read(generation)
-        descriptor = _load_vocabulary(generation, manifest.config, weights_folder)
-        _check_sizes(path, manifest, index, descriptor)
-        store = FeatureStore(
-            generation.database, manifest.config.features, descriptor_cache_mb * 2**20
-        )
-        try:
+        with ExitStack() as resources:
+            generation = resources.enter_context(reading(path))
+            manifest = Manifest.read(generation.manifest)
+            index = ImageIndex.read(generation)
+            descriptor = _load_vocabulary(generation, manifest.config, weights_folder)
+            _check_sizes(path, manifest, index, descriptor)
+            store = FeatureStore(
+                generation.database, manifest.config.features, descriptor_cache_mb * 2**20
+            )
+            resources.callback(store.close)
             _check_database(path, index, store)
-            return cls(path, manifest, index, store, descriptor, generation, weights_folder)
-        except MapError:
-            store.close()
-            raise
+            opened = cls(path, manifest, index, store, descriptor, generation, weights_folder)
+            opened._resources = resources.pop_all()
+        return opened
 
     def close(self) -> None:
-        """Close the database; features cannot be read any more."""
-        self._store.close()
+        """Close the files, which may be deleted then; features cannot be read any more."""
+        self._resources.close()
 
     def __enter__(self) -> ReferenceMap:
         """Return self."""

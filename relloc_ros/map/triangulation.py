@@ -13,7 +13,6 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 import shutil
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +25,10 @@ from relloc_ros.map.diversity import select_diverse
 from relloc_ros.map.feature_store import FeatureStore
 from relloc_ros.map.format import Generation, Manifest, current_generation
 from relloc_ros.map.image_index import ImageIndex
+from relloc_ros.map.point_index import index_points
 from relloc_ros.map.points import NO_POINT, MapPoints
 from relloc_ros.map.publication import new_generation
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.map.visual_words import learn_words, make_entries
 from relloc_ros.vision.matching import Keypoints, MutualRatio
 from relloc_ros.vision.relative_pose import MatchedPoints, in_front, sampson_errors
 
@@ -49,24 +48,27 @@ SCRATCH_DATABASE = 'matches.db'
 Pair = tuple[int, int]
 
 
-def triangulate_map(path: Path, *, progress: Progress | None = None) -> int:
+def triangulate_map(path: Path, *, wait: float = 0.0, progress: Progress | None = None) -> int:
     """Replace the 3D points of a map.
 
     Args:
         path: folder of the map, which stays as it is until all is done.
+        wait: seconds to wait for another process that changes the map.
         progress: called with the number done, the number in all and the name of the stage.
 
     Returns:
         The number of points.
 
     Raises:
-        MapError: no map, damaged, cannot be written, or nothing can be triangulated.
+        MapError: no map, damaged, being changed, cannot be written, or nothing can be
+            triangulated.
     """
     report = progress or (lambda done, total, stage: None)
-    old = current_generation(path)
-    with ReferenceMap.open(path) as reference_map:
-        reference_map.prepare()
-        with new_generation(path, overwrite=True) as new:
+    current_generation(path)
+    with new_generation(path, overwrite=True, wait=wait) as new:
+        old = current_generation(path)
+        with ReferenceMap.open(path) as reference_map:
+            reference_map.prepare()
             _copy_unchanged(old, new)
             _match_pairs(reference_map, new, report)
             report(0, 1, 'triangulating')
@@ -225,43 +227,13 @@ def _collect_points(
             if point2D.has_point3D():
                 shown[row] = row_of[point2D.point3D_id]
         parts.append(shown)
-    keypoint_points = np.concatenate(parts)
-    seen = np.flatnonzero(keypoint_points != NO_POINT)
-    observations = seen[np.argsort(keypoint_points[seen], kind='stable')].astype(np.int64)
     report(0, 1, 'visual words')
-    stored = np.concatenate(
-        [
-            descriptors[shown != NO_POINT]
-            for descriptors, shown in zip(
-                _stored_descriptors(new, reference_map.config.features), parts, strict=True
-            )
-        ]
-    )
-    unit = reference_map.extractor.unit_descriptors(stored)
-    words = learn_words(unit, reference_map.config.random_seed)
-    found = make_entries(unit, keypoint_points[seen], words)
+    with closing(FeatureStore(new.database, reference_map.config.features)) as store:
+        stored = (store.stored(entry.image_id)[1] for entry in entries)
+        extractor, seed = reference_map.extractor, reference_map.config.random_seed
+        points = index_points(positions, parts, stored, extractor, seed)
     report(1, 1, 'visual words')
-    return MapPoints(
-        positions=positions,
-        keypoint_offsets=_offsets(np.array([len(part) for part in parts])),
-        keypoint_points=keypoint_points,
-        observation_offsets=_offsets(np.bincount(keypoint_points[seen], minlength=len(positions))),
-        observations=observations,
-        words=words,
-        word_offsets=found.offsets,
-        entry_points=found.points,
-        entry_descriptors=stored[found.rows],
-    )
-
-
-def _stored_descriptors(new: Generation, features: str) -> Iterator[NDArray[np.uint8]]:
-    with closing(FeatureStore(new.database, features)) as store:
-        for entry in ImageIndex.read(new).entries:
-            yield store.stored(entry.image_id)[1]
-
-
-def _offsets(counts: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return points
 
 
 def _update_manifest(old: Generation, new: Generation) -> None:
