@@ -64,6 +64,7 @@ class Odometer:
         self.travelled = Drift()
         self._patience_s = patience_s
         self._last: tuple[int, RigidTransform] | None = None
+        self._missing_ns: int | None = None
 
     @property
     def works(self) -> bool:
@@ -84,9 +85,12 @@ class Odometer:
         last = self._last
         duration_s = 0.0 if last is None else (stamp_ns - last[0]) / NS_PER_S
         if odom_from_base is None:
-            if duration_s > self._patience_s:
+            # Not since the last: one image with a wrong stamp proves nothing.
+            self._missing_ns = stamp_ns if self._missing_ns is None else self._missing_ns
+            if stamp_ns - self._missing_ns > self._patience_s * NS_PER_S:
                 self._last = None
             return None
+        self._missing_ns = None
         if last is None:
             self._last = stamp_ns, odom_from_base
             return ''

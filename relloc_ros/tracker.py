@@ -134,7 +134,7 @@ class Tracker:
         """Judge an observation. Observations come in the order of their stamps or are refused."""
         self._note = ''
         pose, odom_from_base = observation.pose, observation.odom_from_base
-        if disorder := self._disorder(observation.stamp_ns):
+        if disorder := self._disorder(observation):
             return self._reject(disorder)
         self.tick(observation.stamp_ns)
         self._follow_odometry(observation)
@@ -153,8 +153,9 @@ class Tracker:
             return self._seek(observation, fix)
         return self._gate(observation, fix, self._track)
 
-    def _disorder(self, stamp_ns: int) -> str:
+    def _disorder(self, observation: Observation) -> str:
         """Say that an image is older than the last pose; many in order mean that time is."""
+        stamp_ns = observation.stamp_ns
         if self._last_stamp_ns is None or stamp_ns > self._last_stamp_ns:
             self._refused_ns.clear()
             return ''
@@ -163,7 +164,8 @@ class Tracker:
         self._refused_ns.append(stamp_ns)
         age_s = (self._last_stamp_ns - stamp_ns) / NS_PER_S
         many = len(self._refused_ns) > self.config.consensus_window
-        if many or age_s > self.config.lost_timeout:
+        is_far = age_s > self.config.lost_timeout and observation.odom_from_base is not None
+        if many or is_far:
             self.reset()
             self._note = 'the stamps of the images have jumped back; '
             return ''

@@ -248,8 +248,8 @@ def test_a_pose_without_odometry_is_refused_where_there_was_some() -> None:
 def test_odometry_that_is_gone_for_good_is_done_without() -> None:
     tracker, robot = localized(lost_timeout=5.0)
     verdicts = run(tracker, robot, 30, odometry=False)
-    assert not any(accepted(verdicts[:25]))
-    assert all(accepted(verdicts[26:]))
+    assert not any(accepted(verdicts[:26]))
+    assert all(accepted(verdicts[27:]))
     assert events(verdicts) == [TrackingEvent.RELOCALIZED]
 
 
@@ -300,6 +300,16 @@ def test_stamps_that_jump_back_for_good_start_anew(seconds: int, num_refused: in
     verdicts = run(tracker, robot, num_refused + 3)
     assert accepted(verdicts) == [False] * (num_refused + 2) + [True]
     assert 'jumped back' in verdicts[num_refused].reason
+
+
+@pytest.mark.parametrize('stamp_ns', [0, 1, -5 * NS, 10**19])
+def test_one_absurd_stamp_is_no_fix(stamp_ns: int) -> None:
+    tracker, robot = localized()
+    pose = robot.see().pose
+    for _ in range(2):
+        assert not tracker.update(Observation(stamp_ns, pose, None)).accepted
+    robot.drive()
+    assert accepted(run(tracker, robot, 3))[-1]
 
 
 def test_an_image_that_comes_twice_agrees_with_itself_only_once() -> None:
