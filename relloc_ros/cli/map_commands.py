@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""relloc map: build, describe and check maps."""
+"""relloc map: build, change, describe and check maps."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from rich.table import Table
 import typer
 
 from relloc_ros.cli.console import print_error, print_note, progress_bar, stdout
+from relloc_ros.cli.edit_commands import add, remove
 from relloc_ros.cli.interruption import terminate_quietly
 from relloc_ros.cli.options import (
     ConfigFile,
     ImagesFolder,
     ListFile,
+    MapArgument,
     Overwrite,
     Settings,
     SplitOption,
+    Wait,
     map_config,
 )
 from relloc_ros.cli.source_options import (
@@ -40,12 +43,13 @@ from relloc_ros.cli.source_options import (
 __all__ = ['app']
 
 app = typer.Typer(
-    help='Build, triangulate, describe and check maps.',
+    help='Build, change, triangulate, describe and check maps.',
     no_args_is_help=True,
     rich_markup_mode='markdown',
 )
 
-MapArgument = Annotated[Path, typer.Argument(metavar='MAP', help='Folder of the map.')]
+for command in (add, remove):
+    app.command()(command)
 
 
 @app.command()
@@ -89,6 +93,7 @@ def build(
     ] = None,
     units: Annotated[str, typer.Option(help='Unit of length of the poses.')] = 'm',
     overwrite: Overwrite = False,
+    wait: Wait = 0.0,
 ) -> None:
     """Build a map from posed images.
 
@@ -127,6 +132,7 @@ def build(
             vocabulary=vocabulary,
             source=str(source),
             units=units,
+            wait=wait,
             progress=progress,
         )
     print_note(f'map {output} is ready: {len(posed)} images')
@@ -134,7 +140,7 @@ def build(
 
 
 @app.command()
-def triangulate(map_folder: MapArgument) -> None:
+def triangulate(map_folder: MapArgument, wait: Wait = 0.0) -> None:
     """Add 3D points to a map, for `--localizer structure`; those it has are replaced.
 
     Its own keypoints are matched between similar images and triangulated from its poses, which
@@ -144,7 +150,7 @@ def triangulate(map_folder: MapArgument) -> None:
 
     terminate_quietly()
     with progress_bar('triangulating') as progress:
-        count = triangulate_map(map_folder, progress=progress)
+        count = triangulate_map(map_folder, wait=wait, progress=progress)
     print_note(f'map {map_folder} has {count} 3D points now')
     print_note(f'try it: relloc localize IMAGE --map {map_folder} --localizer structure')
 

@@ -18,11 +18,13 @@ __all__ = [
     'ImagesFolder',
     'ListFile',
     'LocalizerName',
+    'MapArgument',
     'MapFolder',
     'Overwrite',
     'Settings',
     'Split',
     'SplitOption',
+    'Wait',
     'chosen_split',
     'evaluation_configs',
     'localization_config',
@@ -38,6 +40,7 @@ class Split(str, Enum):
 
 
 # Optional[...] instead of `| None`: evaluated at run time, and typer of Python 3.10 wants it.
+MapArgument = Annotated[Path, typer.Argument(metavar='MAP', help='Folder of the map.')]
 MapFolder = Annotated[
     Path, typer.Option('--map', help='Folder of the map.', metavar='MAP', show_default=False)
 ]
@@ -92,6 +95,15 @@ LocalizerName = Annotated[
         metavar='NAME',
         help='Localization method; by default that of the settings, `essential`.',
         show_default=False,
+    ),
+]
+Wait = Annotated[
+    float,
+    typer.Option(
+        '--wait',
+        metavar='SECONDS',
+        min=0.0,
+        help='How long to wait for another process that changes the map.',
     ),
 ]
 Overwrite = Annotated[bool, typer.Option('--overwrite', help='Replace what OUTPUT holds.')]

@@ -27,7 +27,7 @@ from relloc_ros.map.sources import PosedImage, read_image
 from relloc_ros.vision.features import FeatureExtractor, LocalFeatures, create_extractor
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
 
-__all__ = ['Progress', 'build_map', 'write_features']
+__all__ = ['Progress', 'build_map', 'check_names', 'write_features']
 
 Progress = Callable[[int, int, str], None]
 """Called with the number done, the number in all and the name of the stage."""
@@ -73,7 +73,7 @@ def build_map(
         MissingDependencyError: a network is asked for whose packages are not installed.
     """
     config = config or MapConfig()
-    _check_names(posed)
+    check_names(posed)
     extractor = create_extractor(config.features, config.weights_folder)
     extractor.prepare()
     report = progress or (lambda done, total, stage: None)
@@ -117,7 +117,12 @@ def _write_manifest(
     ).write(generation.manifest)
 
 
-def _check_names(posed: Sequence[PosedImage]) -> None:
+def check_names(posed: Sequence[PosedImage]) -> None:
+    """Refuse images that no map can hold by their names.
+
+    Raises:
+        DataError: no images, a name twice, or one that cannot be stored.
+    """
     if not posed:
         raise DataError('there are no images to build a map from')
     names = [image.name for image in posed]

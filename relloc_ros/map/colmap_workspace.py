@@ -4,20 +4,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import sqlite3
 from types import TracebackType
 
 import numpy as np
+from numpy.typing import NDArray
 import pycolmap
 
 from relloc_ros.camera import Camera
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.map.format import Generation
 from relloc_ros.map.image_index import ImageEntry
+from relloc_ros.map.points import MapPoints
 from relloc_ros.vision.features import LocalFeatures
 
-__all__ = ['FeatureWriter', 'write_workspace']
+__all__ = ['FeatureWriter', 'write_points', 'write_workspace']
 
 
 def write_workspace(
@@ -46,6 +48,35 @@ def write_workspace(
     generation.sparse.mkdir()
     model.write_binary(generation.sparse)
     _write_tables(model, generation)
+
+
+def write_points(
+    generation: Generation,
+    entries: Sequence[ImageEntry],
+    keypoints: Iterable[NDArray[np.float32]],
+    points: MapPoints,
+) -> None:
+    """Put 3D points into sparse/, which has none.
+
+    Args:
+        generation: where.
+        entries: the images.
+        keypoints: (M, 2) pixels of each.
+        points: and the keypoints that show them.
+    """
+    model = pycolmap.Reconstruction(generation.sparse)
+    for entry, pixels in zip(entries, keypoints, strict=True):
+        model.images[entry.image_id].points2D = pycolmap.Point2DList(
+            [pycolmap.Point2D(xy) for xy in pixels.astype(np.float64)]
+        )
+    for point, position in enumerate(points.positions):
+        _, images, rows = points.observations_of(np.array([point]))
+        track = pycolmap.Track()
+        for image, row in zip(images, rows, strict=True):
+            track.add_element(entries[image].image_id, int(row))
+        model.add_point3D(position, track)
+    model.update_point_3d_errors()
+    model.write_binary(generation.sparse)
 
 
 def _write_tables(model: pycolmap.Reconstruction, generation: Generation) -> None:
@@ -80,9 +111,15 @@ class FeatureWriter:
 
     def write(self, image_id: int, features: LocalFeatures) -> None:
         """Store the features of an image."""
-        descriptors = pycolmap.FeatureDescriptors(self._type, features.descriptors)
-        self._database.write_keypoints(image_id, features.points2D.astype(np.float32))
-        self._database.write_descriptors(image_id, descriptors)
+        self.write_stored(image_id, features.points2D.astype(np.float32), features.descriptors)
+
+    def write_stored(
+        self, image_id: int, keypoints: NDArray[np.float32], descriptors: NDArray[np.uint8]
+    ) -> None:
+        """Store keypoints (M, 2) and descriptors (M, D) as another database holds them."""
+        self._database.write_keypoints(image_id, keypoints)
+        typed = pycolmap.FeatureDescriptors(self._type, descriptors)
+        self._database.write_descriptors(image_id, typed)
 
     def __enter__(self) -> FeatureWriter:
         """Return self."""

@@ -37,6 +37,7 @@ class ReferenceMap:
 
     Attributes:
         path: folder of the map.
+        generation: files of its state when it was opened.
         map_id: short hash of its content.
         config: settings it was built with.
         frame_id: name of its frame.
@@ -63,7 +64,7 @@ class ReferenceMap:
         """Put an opened map together; use `open`."""
         self.path = path
         self.points = MapPoints.read(generation.points, len(index.entries))
-        self._generation = generation
+        self.generation = generation
         self._resources = ExitStack()
         self.map_id = manifest.map_id
         self.config: MapConfig = manifest.config
@@ -178,7 +179,7 @@ class ReferenceMap:
 
     def thumbnail(self, index: int) -> NDArray[np.uint8] | None:
         """Small copy of an image, BGR; None where the map has none or it cannot be read."""
-        path = self._generation.thumbnail(self._entries[index].image_id)
+        path = self.generation.thumbnail(self._entries[index].image_id)
         if not path.is_file():
             return None
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
