@@ -28,6 +28,7 @@ from relloc_ros.cli.source_options import (
     CameraFrame,
     CameraInfoTopic,
     CameraOption,
+    Extrinsics,
     FormatName,
     ImageTopic,
     MapFrame,
@@ -81,6 +82,7 @@ def build(
     pose_frame: PoseFrame = None,
     camera_frame: CameraFrame = None,
     odom_frame: OdomFrame = None,
+    extrinsics: Extrinsics = None,
     settings: Settings = None,
     config: ConfigFile = None,
     vocabulary: Annotated[
@@ -122,6 +124,7 @@ def build(
         pose_frame=pose_frame,
         camera_frame=camera_frame,
         odom_frame=odom_frame,
+        extrinsics=extrinsics,
     )
     with progress_bar('building the map') as progress:
         build_map(

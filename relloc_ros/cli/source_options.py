@@ -13,12 +13,14 @@ from relloc_ros.cli.console import progress_bar, show_notes
 
 if TYPE_CHECKING:
     from relloc_ros.camera import Camera
+    from relloc_ros.geometry import RigidTransform
     from relloc_ros.map.sources import PosedImage
 
 __all__ = [
     'CameraFrame',
     'CameraInfoTopic',
     'CameraOption',
+    'Extrinsics',
     'FormatName',
     'ImageTopic',
     'MapFrame',
@@ -29,6 +31,7 @@ __all__ = [
     'SensorName',
     'TimeOffset',
     'given_camera',
+    'given_extrinsics',
     'read_posed',
 ]
 
@@ -164,6 +167,16 @@ OdomFrame = Annotated[
         rich_help_panel=BAG_PANEL,
     ),
 ]
+Extrinsics = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        metavar='X,Y,Z,QX,QY,QZ,QW',
+        help="The camera's optical frame in the frame whose poses the bag has (--pose-frame), "
+        'where TF does not say.',
+        show_default=False,
+        rich_help_panel=BAG_PANEL,
+    ),
+]
 
 
 def given_camera(choice: str) -> Camera:
@@ -179,6 +192,27 @@ def given_camera(choice: str) -> Camera:
     return camera_from_yaml(Path(choice))
 
 
+def given_extrinsics(text: str) -> RigidTransform:
+    """Read position and quaternion.
+
+    Raises:
+        typer.BadParameter: not seven numbers.
+        DataError: no unit quaternion, or a number is not finite.
+    """
+    from relloc_ros.geometry import RigidTransform
+
+    try:
+        x, y, z, *quat_xyzw = (float(item) for item in text.split(','))
+        if len(quat_xyzw) != 4:
+            raise ValueError
+    except ValueError as error:
+        raise typer.BadParameter(
+            f'--extrinsics {text}: seven numbers X,Y,Z,QX,QY,QZ,QW, for example '
+            '0.1,0,0.2,-0.5,0.5,-0.5,0.5'
+        ) from error
+    return RigidTransform.from_quat_xyzw(quat_xyzw, (x, y, z))
+
+
 def read_posed(
     source: Path,
     *,
@@ -187,6 +221,7 @@ def read_posed(
     split: Any = None,
     source_format: str | None = None,
     camera: str | None = None,
+    extrinsics: str | None = None,
     **options: Any,
 ) -> list[PosedImage]:
     """Read posed images as the options say; fields of `SourceOptions` go on as they are.
@@ -202,6 +237,7 @@ def read_posed(
             images=images,
             split=None if split is None else split.value,
             camera=None if camera is None else given_camera(camera),
+            extrinsics=None if extrinsics is None else given_extrinsics(extrinsics),
             progress=progress,
             **options,
         )

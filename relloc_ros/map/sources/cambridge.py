@@ -99,7 +99,11 @@ def _read(source: Path, options: SourceOptions) -> SourceImages:
 def _existing(folder: Path, image: NvmImage) -> str:
     """Give the name of the file: as in the model, or as the data set has it."""
     name = image.name.replace('\\', '/').removeprefix('./')
-    return name if file_of(folder, name).is_file() else key_of(name) + IMAGE_SUFFIX
+    names = (name, key_of(name) + IMAGE_SUFFIX)
+    found = next((item for item in names if file_of(folder, item).is_file()), None)
+    if found is None:
+        raise DataError(f'image {folder / name} is missing: name the images folder with --images')
+    return found
 
 
 def _read_poses(scene: Path, split: Split | None) -> dict[str, RigidTransform]:

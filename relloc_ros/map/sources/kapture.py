@@ -4,7 +4,8 @@
 
 ``sensors/`` has ``sensors.txt`` (cameras in COLMAP's models), ``records_camera.txt`` (what was
 taken when, files in ``records_data/``), ``trajectories.txt`` (device from world, w first) and
-``rigs.txt`` (sensor from rig). A pose belongs to its very time; nothing is interpolated.
+``rigs.txt`` (sensor from rig); poses that are not known are left empty. A pose belongs to its very
+time; nothing is interpolated.
 A folder with ``mapping/`` and ``query/`` of that kind has them as its splits.
 """
 
@@ -127,7 +128,7 @@ def _poses(path: Path) -> Poses:
         with locating_errors(place):
             if len(fields) != 9:
                 raise DataError(f'expected time, device, {POSE_COLUMNS}, got {len(fields)}')
-            if '' not in fields[2:]:
+            if any(fields[2:]):
                 poses[_time(fields[0]), fields[1]] = _transform(fields[2:])
     return poses
 
@@ -139,7 +140,8 @@ def _rigs(path: Path) -> Rigs:
         with locating_errors(place):
             if len(fields) != 9:
                 raise DataError(f'expected rig, sensor, {POSE_COLUMNS}, got {len(fields)}')
-            rigs[fields[1]] = fields[0], _transform(fields[2:])
+            if any(fields[2:]):
+                rigs[fields[1]] = fields[0], _transform(fields[2:])
     return rigs
 
 

@@ -104,6 +104,8 @@ class SourceOptions:
         pose_frame: frame whose poses a bag's PoseStamped or PoseWithCovarianceStamped gives.
         camera_frame: the camera's optical frame in a bag.
         odom_frame: frame of odometry in a bag, under which nothing jumps.
+        extrinsics: pose_from_cam, from the frame whose poses a bag has to the camera's optical
+            frame, where its transforms do not say.
         progress: called with the number done, the number in all and what is being read.
     """
 
@@ -120,6 +122,7 @@ class SourceOptions:
     pose_frame: str | None = None
     camera_frame: str | None = None
     odom_frame: str | None = None
+    extrinsics: RigidTransform | None = None
     progress: Callable[[int, int, str], None] | None = field(
         default=None, repr=False, compare=False
     )

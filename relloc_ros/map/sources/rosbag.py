@@ -33,7 +33,7 @@ __all__ = ['ROSBAG']
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MAP_FRAME = 'map'
+DEFAULT_MAP_FRAME, DEFAULT_POSE_FRAME = 'map', 'base_link'
 TF_TOPIC = 'tf'
 
 DRIFT = 'are odometry, which drifts: the map is only as straight as that'
@@ -60,8 +60,7 @@ def _read(source: Path, options: SourceOptions) -> SourceImages:
     with BagFile(source) as bag, locating_errors(f'bag {source}'):
         topic, images = list_images(bag, options)
         transforms = BagTransforms(bag, options.odom_frame)
-        camera_frame = _camera_frame(images, options)
-        poses = _choose_poses(bag, transforms, camera_frame, options)
+        poses = _choose_poses(bag, transforms, images, options)
     _report_clocks(source, topic, images, poses)
     posed = associate(
         ((image.stamp_ns, image) for image in images),
@@ -94,8 +93,13 @@ def _camera_frame(images: Sequence[BagImage], options: SourceOptions) -> str:
 
 
 def _choose_poses(
-    bag: BagFile, transforms: BagTransforms, camera_frame: str, options: SourceOptions
+    bag: BagFile, transforms: BagTransforms, images: Sequence[BagImage], options: SourceOptions
 ) -> _Poses:
+    # With extrinsics given, transforms need to lead no further than the frame they start from.
+    if options.extrinsics is None:
+        camera_frame = _camera_frame(images, options)
+    else:
+        camera_frame = (options.pose_frame or DEFAULT_POSE_FRAME).lstrip('/')
     types = {item.topic: item.msgtype for item in bag.connections}
     map_frame = (options.map_frame or DEFAULT_MAP_FRAME).lstrip('/')
     wants_tf = options.pose_topic is not None and options.pose_topic.strip('/') == TF_TOPIC
@@ -109,6 +113,8 @@ def _choose_poses(
     if topic is None:
         raise DataError(_no_poses(transforms, map_frame, camera_frame))
     poses = PoseTopic(bag, topic, options.pose_frame)
+    if options.extrinsics is not None:
+        camera_frame = poses.body
     return _TopicPoses(poses, transforms, camera_frame, options)
 
 
@@ -123,7 +129,8 @@ def _no_poses(transforms: BagTransforms, map_frame: str, camera_frame: str) -> s
     if camera_frame not in frames:
         return (
             f'{text}, which they do not name (known: {", ".join(frames)}): name it with '
-            '--camera-frame, or take the whole recording: /tf_static may be in its first file'
+            '--camera-frame, take the whole recording (/tf_static may be in its first file), or '
+            'say where the camera is with --extrinsics'
         )
     root = transforms.buffer.ancestors(camera_frame)[-1]
     return (
@@ -146,6 +153,7 @@ class _TransformPoses:
         self.delays_ns = transforms.delays_ns
         self._transforms = transforms
         self._map_frame, self._camera_frame = map_frame, camera_frame
+        self._extrinsics = options.extrinsics or RigidTransform.identity()
         self._max_gap_ns = max_gap_ns(options)
         if transforms.is_odom(map_frame):
             logger.warning('poses in %r %s', map_frame, DRIFT)
@@ -155,9 +163,10 @@ class _TransformPoses:
         return self._transforms.span_ns
 
     def lookup(self, stamp_ns: int, image: BagImage) -> RigidTransform:
-        return self._transforms.lookup(
+        map_from_cam = self._transforms.lookup(
             self._map_frame, self._camera_frame, stamp_ns, image.recorded_ns, self._max_gap_ns
         )
+        return map_from_cam @ self._extrinsics
 
 
 class _TopicPoses:
@@ -174,14 +183,16 @@ class _TopicPoses:
         self.delays_ns = poses.delays_ns
         self._poses, self._transforms = poses, transforms
         self._camera_frame = camera_frame
+        self._extrinsics = options.extrinsics or RigidTransform.identity()
         self._max_gap_ns = max_gap_ns(options)
         buffer = transforms.buffer
         if not buffer.connects(poses.body, camera_frame):
             raise DataError(
                 f'no transforms connect {poses.body!r}, whose poses are on {poses.topic}, with '
                 f'the camera {camera_frame!r} (known: {", ".join(buffer.frames) or "none"}): name '
-                'the right frames with --pose-frame and --camera-frame, or take the whole '
-                'recording: /tf_static may be in its first file'
+                'the right frames with --pose-frame and --camera-frame, take the whole recording '
+                '(/tf_static may be in its first file), or say where the camera is with '
+                '--extrinsics'
             )
         self._map_frame = (options.map_frame or DEFAULT_MAP_FRAME).lstrip('/')
         if not buffer.connects(self._map_frame, poses.frame):
@@ -203,7 +214,7 @@ class _TopicPoses:
         when = stamp_ns, image.recorded_ns, self._max_gap_ns
         map_from_frame = self._transforms.lookup(self._map_frame, self._poses.frame, *when)
         body_from_cam = self._transforms.lookup(self._poses.body, self._camera_frame, *when)
-        return map_from_frame @ frame_from_body @ body_from_cam
+        return map_from_frame @ frame_from_body @ body_from_cam @ self._extrinsics
 
 
 def _report_clocks(source: Path, topic: str, images: Collection[BagImage], poses: _Poses) -> None:
@@ -250,6 +261,7 @@ ROSBAG = SourceFormat(
             'pose_frame',
             'camera_frame',
             'odom_frame',
+            'extrinsics',
         }
     ),
 )

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 import logging
 from pathlib import Path
@@ -48,10 +50,12 @@ def list_images(bag: BagFile, options: SourceOptions) -> tuple[str, list[BagImag
         DataError: the bag is damaged, has no images or calibration, or the topics are ambiguous.
     """
     types = {item.topic: item.msgtype for item in bag.connections}
-    topic = find_image_topic(types, options.image_topic)
+    with _naming('choose with --image-topic'):
+        topic = find_image_topic(types, options.image_topic)
     wanted = {topic}
     if options.camera is None:
-        wanted.add(find_camera_info_topic(types, topic, options.camera_info_topic))
+        with _naming('choose with --camera-info-topic, or give a calibration with --camera'):
+            wanted.add(find_camera_info_topic(types, topic, options.camera_info_topic))
     connections = [item for item in bag.connections if item.topic in wanted]
     reader = _ImageList(topic, options.camera)
     total = sum(item.msgcount for item in connections)
@@ -64,6 +68,15 @@ def list_images(bag: BagFile, options: SourceOptions) -> tuple[str, list[BagImag
         if options.progress is not None:
             options.progress(i + 1, total, f'reading {topic}')
     return topic, reader.finish()
+
+
+@contextmanager
+def _naming(remedy: str) -> Iterator[None]:
+    """Say with which option the user puts right what the block misses."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f'{error}; {remedy}') from error
 
 
 class _ImageList:
