@@ -92,7 +92,12 @@ class Relocalizer:
             ConfigError: the localizer takes single images only.
         """
         start = time.perf_counter()
-        placed = [PlacedSighting(self.sight(view.query), view.body_from_cam) for view in views]
+        placed = [
+            PlacedSighting(
+                self.sight(view.query), view.body_from_cam, view.position_std, view.rotation_std
+            )
+            for view in views
+        ]
         result = self.locate(placed)
         stages = [view.sighting.timings_ms for view in placed]
         return _timed(add_timings(result, *stages), start, {})

@@ -88,10 +88,14 @@ class RigView:
         query: the image.
         body_from_cam: where its camera was, relative to where the rig's body is at the time of
             the newest image of the rig. What moved in the meantime is in it.
+        position_std: how sure that is, in each direction, map units; 0 for calibrated extrinsics.
+        rotation_std: about each axis, radians.
     """
 
     query: QueryImage
     body_from_cam: RigidTransform
+    position_std: float = 0.0
+    rotation_std: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -74,6 +74,9 @@ def solve_from_essential_matrices(
         pose = _refine(result.map_from_body, agreeing)
     if pose is None:
         return Solution(Status.DEGENERATE, 'the matches leave the pose free')
+    # Which view settled what is not known here: all may err as the least certain one.
+    doubt = max((pair.view for pair in agreeing), key=lambda view: view.position_std)
+    pose = PoseEstimate(pose.map_from_body, pose.covariance + doubt.place_covariance)
     masks = {id(pair.image): pair.mask & _in_front(pair, pose) for pair in agreeing}
     inliers = tuple(
         masks.get(id(image), np.zeros(len(image.matches), dtype=bool))

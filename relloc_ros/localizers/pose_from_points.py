@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relloc_ros.config import LocalizationConfig
+from relloc_ros.geometry import RigidTransform, exp_so3
 from relloc_ros.localizers.sighting import PlacedSighting, matched_images
 from relloc_ros.localizers.solution import Solution, accept
 from relloc_ros.structures import PoseEstimate, Status
-from relloc_ros.vision.covariance import pose_covariance
+from relloc_ros.vision.covariance import ViewResiduals, fuse_views, pose_covariance
 from relloc_ros.vision.rig_pose import CameraPoints, estimate_rig_pose, rig_residuals
 
 __all__ = ['solve_from_points']
@@ -52,17 +53,38 @@ def solve_from_points(
     count = sum(int(mask.sum()) for mask in inliers)
     if count < config.min_inliers or count < min_share * total:
         return Solution(Status.TOO_FEW_INLIERS, f'{count} inliers of {total} {called}')
-    residuals, jacobians = rig_residuals(
-        map_from_body,
-        [camera.select(mask) for camera, mask in zip(cameras, inliers, strict=True)],
-    )
     masks = _match_masks(views, inliers)
-    covariance = pose_covariance(
-        residuals.ravel(), jacobians.reshape(-1, 6), _count_images(views, masks)
-    )
-    if covariance is None:
+    seen = [camera.select(mask) for camera, mask in zip(cameras, inliers, strict=True)]
+    pose = _with_covariance(map_from_body, seen, views, _count_images(views, masks))
+    if pose is None:
         return Solution(Status.DEGENERATE, f'the {called} leave the pose free')
-    return accept(PoseEstimate(map_from_body, covariance), masks, views, config)
+    return accept(pose, masks, views, config)
+
+
+def _with_covariance(
+    map_from_body: RigidTransform,
+    seen: Sequence[CameraPoints],
+    views: Sequence[PlacedSighting],
+    num_images: int,
+) -> PoseEstimate | None:
+    """Say how sure a pose is; where places of views are not known exactly, weigh them by that."""
+    if all(view.is_certain for view in views):
+        residuals, jacobians = rig_residuals(map_from_body, seen)
+        covariance = pose_covariance(residuals.ravel(), jacobians.reshape(-1, 6), num_images)
+        return None if covariance is None else PoseEstimate(map_from_body, covariance)
+    doubted = []
+    for camera, view in zip(seen, views, strict=True):
+        residuals, jacobians = rig_residuals(map_from_body, [camera])
+        doubted.append(
+            ViewResiduals(residuals.ravel(), jacobians.reshape(-1, 6), view.place_covariance)
+        )
+    fused = fuse_views(doubted, num_images)
+    if fused is None:
+        return None
+    step, covariance = fused
+    rotation = exp_so3(step[3:]) @ map_from_body.rotation
+    moved = RigidTransform(rotation, map_from_body.translation + step[:3])
+    return PoseEstimate(moved, covariance)
 
 
 def _camera_points(view: PlacedSighting) -> CameraPoints:

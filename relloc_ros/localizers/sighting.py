@@ -108,10 +108,24 @@ class PlacedSighting:
     Attributes:
         sighting: of the image.
         body_from_cam: where the camera sat, relative to where the body is when its pose is sought.
+        position_std: how sure that is, in each direction, map units.
+        rotation_std: about each axis, radians.
     """
 
     sighting: Sighting
     body_from_cam: RigidTransform
+    position_std: float = 0.0
+    rotation_std: float = 0.0
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it is known exactly where the camera sat."""
+        return self.position_std == 0.0 and self.rotation_std == 0.0
+
+    @property
+    def place_covariance(self) -> Array:
+        """(6, 6) of the pose of the body as the camera has it, as in `PoseEstimate`."""
+        return np.diag(np.repeat([self.position_std**2, self.rotation_std**2], 3))
 
     @property
     def features(self) -> QueryFeatures:

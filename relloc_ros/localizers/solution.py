@@ -10,6 +10,8 @@ from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.localizers.sighting import PlacedSighting, matched_images
@@ -78,11 +80,24 @@ def accept(
 
 
 def count_keypoints(views: Sequence[PlacedSighting], masks: Masks) -> int:
-    """Count the distinct keypoints of the views among masked matches."""
-    found: dict[int, list[NDArray[np.intp]]] = {}
+    """Count the distinct keypoints of the views among masked matches.
+
+    Keypoints of several views that show the same thing, to judge by the map keypoints they are
+    matched with, count once: a wrong match is repeated in each image of a moving camera.
+    """
+    seen, shown = [np.empty((0, 2), dtype=np.intp)], [np.empty((0, 2), dtype=np.intp)]
     for (number, _, image), mask in zip(matched_images(views), masks, strict=True):
-        found.setdefault(number, []).append(image.matches[mask, 0])
-    return sum(len(np.unique(np.concatenate(keypoints))) for keypoints in found.values())
+        keypoints, map_keypoints = image.matches[mask].T
+        seen.append(np.column_stack([np.full_like(keypoints, number), keypoints]))
+        shown.append(np.column_stack([np.full_like(keypoints, image.index), map_keypoints]))
+    _, rows = np.unique(np.concatenate(seen), axis=0, return_inverse=True)
+    _, columns = np.unique(np.concatenate(shown), axis=0, return_inverse=True)
+    if len(views) == 1 or not len(rows):
+        return int(rows.max(initial=-1)) + 1
+    size = int(rows.max()) + 1 + int(columns.max()) + 1
+    edges = (np.ones(len(rows)), (rows.ravel(), columns.ravel() + int(rows.max()) + 1))
+    count, _ = connected_components(coo_matrix(edges, shape=(size, size)), directed=False)
+    return int(count)
 
 
 def answer(
