@@ -26,6 +26,8 @@ __all__ = ['Frame', 'FrameProcessor', 'FrameResult', 'MessageLocalizer', 'Transf
 
 logger = logging.getLogger(__name__)
 
+NO_STAMP = 'image has no stamp: the driver must stamp it with its time of exposure'
+
 FindArea = Callable[[RigidTransform | None], SearchArea | None]
 
 _NO_ODOMETRY = (
@@ -179,6 +181,8 @@ class FrameProcessor:
         )
         if localization.camera_pose is None:
             return localization, None
+        if localization.stamp_ns <= 0:
+            return _refuse(localization, NO_STAMP), None
         # After localizing: by then late transforms have mostly come.
         try:
             base_from_cam = self._extrinsics(frame.message)
