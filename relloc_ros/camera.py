@@ -46,7 +46,8 @@ class Camera:
         if self.width <= 0 or self.height <= 0:
             raise DataError(f'camera size {self.width}x{self.height} is not positive')
         camera = _pycolmap_camera(self)
-        if not np.isfinite(self.params).all() or camera.mean_focal_length() <= 0:
+        focal_lengths = [self.params[i] for i in camera.focal_length_idxs()]
+        if not np.isfinite(self.params).all() or min(focal_lengths, default=0.0) <= 0:
             raise DataError(
                 f'{self.model} camera parameters {self.params} need finite numbers and a positive '
                 'focal length: calibrate the camera'
