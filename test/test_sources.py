@@ -218,3 +218,111 @@ def test_grey_file_is_read_as_bgr(tmp_path: Path) -> None:
     cv2.imwrite(str(source / 'images' / 'a.png'), grey)
     image = read_image(read_source(source)[0])
     np.testing.assert_array_equal(image, np.repeat(grey[:, :, np.newaxis], 3, axis=2))
+
+
+def write_rig_model(folder: Path) -> pycolmap.Reconstruction:
+    """Write a data set of two frames of a rig with two cameras, text and binary."""
+    kind = pycolmap.SensorType.CAMERA
+    left, right = pycolmap.sensor_t(kind, 1), pycolmap.sensor_t(kind, 7)
+    turn = pycolmap.Rotation3d(np.array([0.0, 0.1, 0.0, np.sqrt(0.99)]))
+    rig = pycolmap.Rig(rig_id=4)
+    rig.add_ref_sensor(left)
+    rig.add_sensor(right, pycolmap.Rigid3d(turn, np.array([-0.2, 0.0, 0.1])))
+    model = pycolmap.Reconstruction()
+    for sensor in (left, right):
+        model.add_camera(FISHEYE.to_pycolmap(sensor.id))
+    model.add_rig(rig)
+    for frame_id in (1, 2):
+        frame = pycolmap.Frame(frame_id=frame_id, rig_id=4)
+        frame.rig_from_world = pycolmap.Rigid3d(turn, np.array([1.0 * frame_id, 2.0, 3.0]))
+        images = {10 * frame_id + sensor.id: sensor for sensor in (left, right)}
+        for image_id, sensor in images.items():
+            frame.add_data_id(pycolmap.data_t(sensor, image_id))
+        model.add_frame(frame)
+        for image_id, sensor in images.items():
+            name = f'{sensor.id}/{frame_id}.png'
+            image = pycolmap.Image(name=name, camera_id=sensor.id, image_id=image_id)
+            image.frame_id = frame_id
+            model.add_image(image)
+            path = folder / 'images' / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), make_texture(image_id))
+        model.register_frame(frame_id)
+    for kind_of_file in ('text', 'binary'):
+        (folder / kind_of_file).mkdir()
+    model.write_text(folder / 'text')
+    model.write_binary(folder / 'binary')
+    return model
+
+
+@pytest.mark.parametrize('kind', ['text', 'binary'])
+def test_rigs(tmp_path: Path, kind: str) -> None:
+    model = write_rig_model(tmp_path)
+    posed = read_source(tmp_path / kind)
+    assert [image.name for image in posed] == ['1/1.png', '1/2.png', '7/1.png', '7/2.png']
+    for image in posed:
+        expected = model.find_image_with_name(image.name)
+        assert expected is not None
+        np.testing.assert_allclose(
+            image.cam_from_map.matrix[:3], expected.cam_from_world().matrix(), atol=1e-9
+        )
+
+
+def test_frames_go_before_images_as_in_colmap(tmp_path: Path) -> None:
+    write_rig_model(tmp_path)
+    path = tmp_path / 'text' / 'frames.txt'
+    path.write_text(path.read_text().replace(' 1 2 3 2 CAMERA', ' 5 2 3 2 CAMERA'))
+    model = pycolmap.Reconstruction()
+    model.read_text(tmp_path / 'text')
+    for image in read_source(tmp_path / 'text'):
+        expected = model.find_image_with_name(image.name)
+        assert expected is not None
+        np.testing.assert_allclose(
+            image.cam_from_map.translation, expected.cam_from_world().translation, atol=1e-9
+        )
+
+
+def test_models_of_before_rigs(tmp_path: Path) -> None:
+    write_rig_model(tmp_path)
+    expected = read_source(tmp_path / 'binary')
+    for kind, suffix in (('text', 'txt'), ('binary', 'bin')):
+        for name in ('rigs', 'frames'):
+            (tmp_path / kind / f'{name}.{suffix}').unlink()
+        for image, before in zip(read_source(tmp_path / kind), expected, strict=True):
+            np.testing.assert_allclose(
+                image.cam_from_map.matrix, before.cam_from_map.matrix, atol=1e-9
+            )
+
+
+@pytest.mark.parametrize(
+    ('file', 'before', 'after', 'message'),
+    [
+        ('rigs', 'CAMERA 7 1', 'CAMERA 7 0', r'frames\.txt, line 4: .*camera 7 sits on it'),
+        ('rigs', 'CAMERA 7 1', 'CAMERA 8 1', r'frames\.txt, line 4: .*camera 7 sits on it'),
+        ('rigs', 'CAMERA 7 1 0.99', 'CAMERA 7 1 1.99', r'rigs\.txt, line 4: quaternion'),
+        ('rigs', '-0.20000000000000001', 'nan', r'rigs\.txt, line 4: pose has a number'),
+        ('rigs', '4 2 CAMERA', '4 3 CAMERA', r'rigs\.txt, line 4 is no rig'),
+        ('rigs', '4 2 CAMERA', '5 2 CAMERA', r'rig 4 is not among the rigs'),
+        ('frames', '2 4 0.9', '2 4 x', r'frames\.txt, line 5 is no frame'),
+        ('frames', 'CAMERA 7 27', 'CAMERA 7 99', r'image 27 is not in frames\.txt'),
+    ],
+)
+def test_damaged_rigs(tmp_path: Path, file: str, before: str, after: str, message: str) -> None:
+    write_rig_model(tmp_path)
+    path = tmp_path / 'text' / f'{file}.txt'
+    content = path.read_text()
+    assert before in content
+    path.write_text(content.replace(before, after))
+    with pytest.raises(DataError, match=message):
+        read_source(tmp_path / 'text')
+
+
+@pytest.mark.parametrize('name', ['rigs.bin', 'frames.bin'])
+def test_truncated_rigs(tmp_path: Path, name: str) -> None:
+    write_rig_model(tmp_path)
+    path = tmp_path / 'binary' / name
+    content = path.read_bytes()
+    for size in range(0, len(content), 7):
+        path.write_bytes(content[:size])
+        with pytest.raises(DataError, match=f'{name} is truncated'):
+            read_source(tmp_path / 'binary')
