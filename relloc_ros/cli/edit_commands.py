@@ -29,7 +29,7 @@ from relloc_ros.cli.source_options import (
     read_posed,
 )
 
-__all__ = ['NamesFile', 'Pattern', 'add', 'chosen_names', 'remove']
+__all__ = ['NamesFile', 'Pattern', 'add', 'chosen_names', 'remove', 'warn_of_same']
 
 NamesFile = Annotated[
     Optional[Path],  # noqa: UP045
@@ -128,10 +128,7 @@ def add(
     print_note(
         f'map {map_folder} has {added.num_images} images now: {added.num_added} added{replaced}'
     )
-    for name, same in added.same_pixels[:SHOWN]:
-        print_warning(f'{name} shows exactly the same as {same}')
-    if len(added.same_pixels) > SHOWN:
-        print_warning(f'{len(added.same_pixels)} of the added images show the same as others')
+    warn_of_same(added.same_pixels)
     if added.without_points:
         print_note(
             'the added images have no 3D points yet, which `--localizer structure` needs: '
@@ -163,7 +160,11 @@ def remove(
 
 
 def chosen_names(
-    map_folder: Path, names: Sequence[str], list_file: Path | None, pattern: str | None
+    map_folder: Path,
+    names: Sequence[str],
+    list_file: Path | None,
+    pattern: str | None,
+    ways: str = 'NAME, --list, --pattern',
 ) -> set[str]:
     """Collect the images named in any of these ways.
 
@@ -180,5 +181,13 @@ def chosen_names(
     if pattern is not None:
         chosen.update(matching_names(map_folder, pattern))
     if not chosen:
-        raise typer.BadParameter('say which images: by NAME, --list or --pattern')
+        raise typer.BadParameter(f'say which images: {ways}')
     return chosen
+
+
+def warn_of_same(pairs: Sequence[tuple[str, str]]) -> None:
+    """Warn of images that are in a map twice, under two names."""
+    for name, same in pairs[:SHOWN]:
+        print_warning(f'{name} shows exactly the same as {same}')
+    if len(pairs) > SHOWN:
+        print_warning(f'{len(pairs)} images in all show the same as others')

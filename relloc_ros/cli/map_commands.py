@@ -24,6 +24,7 @@ from relloc_ros.cli.options import (
     Wait,
     map_config,
 )
+from relloc_ros.cli.rearrange_commands import export, merge, prune, split
 from relloc_ros.cli.source_options import (
     CameraFrame,
     CameraInfoTopic,
@@ -49,7 +50,7 @@ app = typer.Typer(
     rich_markup_mode='markdown',
 )
 
-for command in (add, remove):
+for command in (add, remove, merge, split, prune, export):
     app.command()(command)
 
 

@@ -26,7 +26,17 @@ from relloc_ros.map.publication import new_generation
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import PosedImage
 
-__all__ = ['Added', 'MapState', 'add_images', 'matching_names', 'open_state', 'remove_images']
+__all__ = [
+    'Added',
+    'MapState',
+    'add_images',
+    'changing',
+    'check_enough',
+    'matching_names',
+    'open_state',
+    'remove_images',
+    'same_pixels',
+]
 
 LEAST_IMAGES = 2
 """A pose with its scale needs two images."""
@@ -156,7 +166,7 @@ def add_images(
         manifest = replace(state.manifest, source=origin)
         entries = compose(new, [kept], posed, manifest, _reporter(progress))
         has_points = new.points.is_dir()
-    return Added(len(posed), len(known), len(entries), _same_pixels(entries, names), has_points)
+    return Added(len(posed), len(known), len(entries), same_pixels(entries, names), has_points)
 
 
 def remove_images(
@@ -242,7 +252,8 @@ def _check_units(state: MapState, units: str | None) -> None:
         )
 
 
-def _same_pixels(entries: Sequence[ImageEntry], added: set[str]) -> tuple[tuple[str, str], ...]:
+def same_pixels(entries: Sequence[ImageEntry], added: set[str]) -> tuple[tuple[str, str], ...]:
+    """Pair each added image that shows exactly the same as another with that one, by name."""
     first: dict[str, str] = {}
     for entry in sorted(entries, key=lambda entry: entry.name in added):
         first.setdefault(entry.digest, entry.name)
