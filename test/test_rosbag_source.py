@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 import logging
 from pathlib import Path
@@ -325,3 +326,23 @@ def test_a_map_from_a_bag_is_the_map_from_images(tmp_path: Path) -> None:
         poses.append(answer.camera_pose.map_from_body)
     assert max(pose_error(*poses)) < 1e-9
     assert pose_error(poses[0], query.cam_from_map.inverse())[0] < 0.05
+
+
+@pytest.mark.parametrize('kind', ['mcap', 'sqlite3', 'ros1'])
+def test_images_in_any_order(tmp_path: Path, kind: Kind) -> None:
+    def numbered(number: int) -> Message:
+        topic, _, message = image(1.0 + 0.01 * number)
+        message.data = np.full_like(message.data, number)
+        # Two at a time have one time of recording.
+        return topic, S + number // 2, message
+
+    messages = [info(0.5), tf(0.5, 'map', 'cam', 0.0, static=True), *map(numbered, range(120))]
+    posed = read(write(tmp_path / 'bag', messages, kind))
+    assert len(posed) == 120
+    shuffled = np.random.default_rng(0).permutation(120)
+    for order in (range(120), range(119, -1, -1), shuffled, [0, 119, 1, 118, 60, 61, 10]):
+        for number in order:
+            np.testing.assert_array_equal(read_image(posed[number]), number)
+    with ThreadPoolExecutor(4) as pool:
+        for number, pixels in enumerate(pool.map(read_image, posed)):
+            np.testing.assert_array_equal(pixels, number)

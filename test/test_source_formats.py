@@ -11,6 +11,7 @@ from pathlib import Path
 import shutil
 
 from data_set_layouts import (
+    copy_image,
     write_cambridge,
     write_colmap,
     write_euroc,
@@ -26,6 +27,7 @@ import pytest
 from synthetic_maps import FISHEYE, make_posed
 from typer.testing import CliRunner
 
+from relloc_ros.camera import Camera
 from relloc_ros.cli.main import make_app
 from relloc_ros.cli.source_options import FORMATS
 from relloc_ros.errors import DataError
@@ -317,3 +319,17 @@ def test_nvm_alone(small: list[PosedImage], tmp_path: Path) -> None:
     (scene / 'seq2' / 'frame00001.png').unlink()
     with pytest.raises(DataError, match=r'seq2/frame00001\.jpg is missing: .*--images'):
         read_source(scene)
+
+
+def test_the_page_about_sources(small: list[PosedImage], tmp_path: Path) -> None:
+    page = (OFFICE.parents[1] / 'docs' / 'data_sets.md').read_text()
+    for name in SOURCES:
+        assert f'\n| `{name}` |' in page
+    example = page.partition('```csv\n')[2].partition('```')[0]
+    (tmp_path / 'poses.csv').write_text(example)
+    copy_image(small[0], tmp_path / 'hall' / '0001.jpg')
+    (image,) = read_source(tmp_path)
+    assert image.camera == Camera('PINHOLE', 640, 480, (525.0, 525.0, 320.0, 240.0))
+    assert image.stamp_ns == 1_718_200_000_125_000_000
+    ahead = image.cam_from_map.inverse().rotation[:, 2]
+    np.testing.assert_allclose(ahead, [1.0, 0.0, 0.0], atol=1e-12)

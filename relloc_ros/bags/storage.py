@@ -102,9 +102,16 @@ class BagFile:
             DataError: the bag is damaged.
         """
         for connection, time_ns, raw in self.raw_messages(connections, start_ns, stop_ns):
-            with self._errors():
-                message = self._deserialize(raw, connection.msgtype)
-            yield connection, time_ns, message
+            yield connection, time_ns, self.deserialize(connection, raw)
+
+    def deserialize(self, connection: Connection, raw: bytes) -> Any:
+        """Make a message of its bytes.
+
+        Raises:
+            DataError: they are none.
+        """
+        with self._errors():
+            return self._deserialize(raw, connection.msgtype)
 
     def close(self) -> None:
         """Close the files."""

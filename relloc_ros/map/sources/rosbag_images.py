@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import weakref
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from rosbags.interfaces import Connection
 
 from relloc_ros.bags.storage import BagFile
 from relloc_ros.bags.topics import find_camera_info_topic, find_image_topic
@@ -30,6 +32,14 @@ __all__ = ['BagImage', 'BagImages', 'BagPixels', 'list_images']
 logger = logging.getLogger(__name__)
 
 NS_PER_S = 1_000_000_000
+
+RECENT_MESSAGES = 8
+"""Threads that share a bag ask for images a little out of order."""
+
+MAX_SKIPPED = 50
+"""Seeking costs about as much as reading so many images."""
+
+_RawMessage = tuple[Connection, int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +141,18 @@ class _ImageList:
 
 
 class BagImages:
-    """Images of one topic, found by their time. Threads may share it; a pickled copy reopens."""
+    """Images of one topic, found by their time. Threads may share it; a pickled copy reopens.
+
+    Asked for in order, they are read in one go: some files have no index to seek by.
+    """
 
     def __init__(self, path: Path, topic: str) -> None:
         """Name the bag and the topic; the bag is opened at the first image."""
         self._path, self._topic = path, topic
         self._bag: BagFile | None = None
+        self._messages: Iterator[_RawMessage] = iter(())
+        self._position_ns: int | None = None
+        self._recent: deque[_RawMessage] = deque(maxlen=RECENT_MESSAGES)
         self._lock = threading.Lock()
 
     def message(self, recorded_ns: int, stamp_ns: int) -> Any:
@@ -147,19 +163,50 @@ class BagImages:
         """
         with self._lock:
             bag = self._open()
-            connections = [item for item in bag.connections if item.topic == self._topic]
-            for _, _, message in bag.messages(connections, recorded_ns, recorded_ns + 1):
-                if stamp_of(message) == stamp_ns:
-                    return message
-        raise DataError(
-            f'bag {self._path} no longer has the image of stamp {stamp_ns} ns on {self._topic}'
-        )
+            if self._find(bag, recorded_ns, stamp_ns) is None:
+                self._read_to(bag, recorded_ns)
+            message = self._find(bag, recorded_ns, stamp_ns)
+        if message is None:
+            raise DataError(
+                f'bag {self._path} no longer has the image of stamp {stamp_ns} ns on {self._topic}'
+            )
+        return message
 
     def _open(self) -> BagFile:
         if self._bag is None:
             self._bag = BagFile(self._path)
             weakref.finalize(self, self._bag.close)
         return self._bag
+
+    def _find(self, bag: BagFile, recorded_ns: int, stamp_ns: int) -> Any | None:
+        for connection, time_ns, raw in self._recent:
+            if time_ns == recorded_ns:
+                message = bag.deserialize(connection, raw)
+                if stamp_of(message) == stamp_ns:
+                    return message
+        return None
+
+    def _read_to(self, bag: BagFile, recorded_ns: int) -> None:
+        """Read past a time: on from where reading stopped if that is a little before, or anew."""
+        skipped = 0
+        if self._position_ns is None or self._position_ns >= recorded_ns:
+            self._start(bag, recorded_ns)
+        while self._position_ns is None or self._position_ns <= recorded_ns:
+            message = next(self._messages, None)
+            if message is None:
+                self._position_ns = None
+                return
+            self._recent.append(message)
+            self._position_ns = message[1]
+            skipped += self._position_ns < recorded_ns
+            if skipped > MAX_SKIPPED:
+                self._start(bag, recorded_ns)
+                skipped = 0
+
+    def _start(self, bag: BagFile, recorded_ns: int) -> None:
+        connections = [item for item in bag.connections if item.topic == self._topic]
+        self._messages = bag.raw_messages(connections, recorded_ns)
+        self._position_ns = None
 
     def __reduce__(self) -> tuple[type[BagImages], tuple[Path, str]]:
         """Send what opens the bag again."""
