@@ -69,6 +69,7 @@ class TransformBuffer:
         self._cache_ns = cache_ns
         self._edges: dict[str, _Edge] = {}
         self._conflicts: dict[str, tuple[str, str]] = {}
+        self._senseless: set[str] = set()
         self._changed = threading.Condition()
 
     @property
@@ -94,9 +95,7 @@ class TransformBuffer:
         parent, child = _strip(parent), _strip(child)
         if not parent or not child or parent == child:
             raise DataError(f'transform from {child!r} to {parent!r} needs two different frames')
-        if not (
-            np.isfinite(transform.rotation).all() and np.isfinite(transform.translation).all()
-        ):
+        if not np.isfinite([*transform.rotation.flat, *transform.translation]).all():
             raise DataError(
                 f'transform from {child!r} to {parent!r} has a number that is not finite'
             )
@@ -114,7 +113,7 @@ class TransformBuffer:
             self._changed.notify_all()
 
     def add_message(self, message: Any, *, static: bool) -> None:
-        """Store a tf2_msgs/TFMessage; transforms that make no sense are logged and left out."""
+        """Store a tf2_msgs/TFMessage; what makes no sense is left out, and logged once a frame."""
         for item in message.transforms:
             try:
                 self.set_transform(
@@ -125,7 +124,10 @@ class TransformBuffer:
                     static=static,
                 )
             except DataError as error:
-                logger.warning('transform of frame %r is ignored: %s', item.child_frame_id, error)
+                if item.child_frame_id not in self._senseless:
+                    text = 'transform of frame %r is ignored: %s'
+                    logger.warning(text, item.child_frame_id, error)
+                self._senseless.add(item.child_frame_id)
 
     def lookup(
         self, target: str, source: str, stamp_ns: int, *, max_gap_ns: int | None = None

@@ -221,7 +221,7 @@ class Session:
     def forget_time(self) -> None:
         """After a jump of time: drop images, moving transforms, the track, all with a stamp."""
         self.discard()
-        self.transforms.clear()
+        self.transform_input.forget_time()
         self.reset_tracking()
         for camera in self.cameras:
             camera.watch.forget_time()

@@ -12,6 +12,7 @@ from rclpy.node import Node
 from tf2_msgs.msg import TFMessage
 
 from relloc_ros.config import NodeConfig
+from relloc_ros.frames import DEFAULT_CACHE_NS, stamp_to_ns
 from relloc_ros.ros.health import Problem
 from relloc_ros.ros.qos import (
     endpoint_name,
@@ -27,6 +28,12 @@ __all__ = ['TransformInput']
 
 MAX_FRAMES = 20
 """Known frames that are listed where none is like the one wanted."""
+
+
+MAX_OLD_STAMPS = 10
+"""So many in a row that are too old to be of use are no accident."""
+
+NS_PER_S = 1_000_000_000
 
 
 class TransformInput:
@@ -50,6 +57,7 @@ class TransformInput:
         self._node = node
         self.buffer: Transforms = make_buffer()
         self.watch = TransformWatch(_our_child(config))
+        self._stamps = _Stamps()
         to_base = config.tf_mode == 'map_to_base'
         self._remedy = f'set {"tf_mode: map_to_odom" if to_base else "tf_broadcast: false"}'
         self._moving = subscribe(node, TFMessage, '/tf', self._take, tf_qos())
@@ -91,8 +99,21 @@ class TransformInput:
         self._node.destroy_subscription(self._moving)
         self._node.destroy_subscription(self._static)
 
+    def forget_time(self) -> None:
+        """Forget all that moves: time has jumped."""
+        self.buffer.clear()
+        self._stamps.clear()
+
     def _take(self, message: TFMessage) -> None:
         self.watch.received(message, static=False)
+        for transform in message.transforms:
+            child, stamp_ns = transform.child_frame_id, stamp_to_ns(transform.header.stamp)
+            if back_s := self._stamps.jumped_back(child, stamp_ns):
+                self._node.get_logger().warning(
+                    f'the stamps of frame {child!r} on {self._moving.topic_name} have jumped back '
+                    f'by {back_s:.1f} s: moving transforms are forgotten'
+                )
+                self.forget_time()
         self.buffer.add_message(message, static=False)
 
     def _take_static(self, message: TFMessage) -> None:
@@ -130,6 +151,29 @@ class TransformInput:
             'both frames are known, but no transforms connect them; publish one with '
             'robot_state_publisher or static_transform_publisher'
         )
+
+
+class _Stamps:
+    """Notices that the stamps of a frame go on in the past for good.
+
+    A buffer takes what is much older than its newest transform for late, and leaves it out: after
+    one stamp in the far future, or when a bag without a clock begins anew, it would for ever.
+    """
+
+    def __init__(self) -> None:
+        self._newest: dict[str, tuple[int, int]] = {}
+
+    def jumped_back(self, child: str, stamp_ns: int) -> float:
+        """Take a stamp; returns by how many seconds they have jumped back, 0 if not."""
+        newest_ns, num_old = self._newest.get(child, (stamp_ns, 0))
+        if stamp_ns >= newest_ns - DEFAULT_CACHE_NS:
+            self._newest[child] = max(newest_ns, stamp_ns), 0
+            return 0.0
+        self._newest[child] = newest_ns, num_old + 1
+        return (newest_ns - stamp_ns) / NS_PER_S if num_old + 1 >= MAX_OLD_STAMPS else 0.0
+
+    def clear(self) -> None:
+        self._newest.clear()
 
 
 def _our_child(config: NodeConfig) -> str:
