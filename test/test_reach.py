@@ -7,9 +7,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from relloc_ros.map.reach import MARGIN, reach
+from relloc_ros.map.reach import MARGIN
+from relloc_ros.map.reach import reach as reach_of
+from relloc_ros.map.similarity_search import ExactSearch
 
 Arrays = tuple[np.ndarray, np.ndarray]
+
+
+def reach(centres: np.ndarray, descriptors: np.ndarray, k: int) -> float:
+    return reach_of(centres, descriptors, ExactSearch(descriptors), k)
 
 
 def row_of_places(num_places: int, per_place: int, spacing: float, looks: int) -> Arrays:

@@ -25,7 +25,6 @@ from relloc_ros.errors import MapError
 from relloc_ros.map.builder import build_map
 from relloc_ros.map.feature_store import FeatureStore
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.map.similarity_search import ExactSearch, make_search
 from relloc_ros.map.sources import PosedImage, read_image
 from relloc_ros.vision.features import extract_features
 
@@ -150,19 +149,6 @@ def test_image_without_texture_retrieves_nothing(built: Path) -> None:
     descriptor = reference_map.describe(np.zeros((90, 120), np.uint8))
     indices, similarities = reference_map.retrieve(descriptor, 3)
     assert len(indices) == len(similarities) == 0
-
-
-def test_faiss_finds_the_same() -> None:
-    pytest.importorskip('faiss')
-    rng = np.random.default_rng(0)
-    rows = rng.standard_normal((50, 16)).astype(np.float32)
-    search = make_search(rows)
-    assert not isinstance(search, ExactSearch)
-    for query in rng.standard_normal((5, 1, 16)).astype(np.float32):
-        expected, places = ExactSearch(rows).search(query, 7)
-        similarities, indices = search.search(query, 7)
-        np.testing.assert_array_equal(indices, places)
-        np.testing.assert_allclose(similarities, expected, rtol=1e-5)
 
 
 def test_image_with_the_same_content_is_found(built: Path, posed: list[PosedImage]) -> None:

@@ -39,8 +39,8 @@ def content_checksums(generation: Generation, config: MapConfig) -> dict[str, st
     """
     hashes = {kind: hashlib.sha256() for kind in CONTENT}
     index = ImageIndex.read(generation)
-    hashes['poses'].update(index.poses.tobytes())
-    hashes['global_descriptors'].update(index.descriptors.tobytes())
+    hashes['poses'].update(index.poses.reshape(-1).data)
+    hashes['global_descriptors'].update(index.descriptors.reshape(-1).data)
     descriptor = GLOBAL_DESCRIPTORS[config.global_descriptor].load(generation.vocabulary)
     for array in descriptor.arrays:
         hashes['vocabulary'].update(array.tobytes())

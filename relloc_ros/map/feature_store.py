@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 import sqlite3
@@ -94,13 +95,26 @@ class FeatureStore:
             self._cached_bytes = 0
             self._connection.close()
 
-    def image_names(self) -> dict[int, str]:
-        """Give the names of the images that have keypoints and descriptors, by ID."""
-        rows = self._query(
+    def image_names(self, image_ids: Sequence[int] | None = None) -> dict[int, str]:
+        """Give the names of the images that have keypoints and descriptors, by ID.
+
+        Args:
+            image_ids: of these; None is all.
+        """
+        statement = (
             'SELECT image_id, name FROM images JOIN keypoints USING (image_id) '
             'JOIN descriptors USING (image_id)'
         )
+        if image_ids is None:
+            rows = self._query(statement)
+        else:
+            one = f'{statement} WHERE image_id = ?'
+            rows = [row for image_id in image_ids for row in self._query(one, image_id)]
         return {int(image_id): str(name) for image_id, name in rows}
+
+    def num_images(self) -> int:
+        """Count the images, with features or without."""
+        return int(self._query('SELECT COUNT(*) FROM images')[0][0])
 
     def num_keypoints(self) -> int:
         """Count the keypoints of all images."""

@@ -66,6 +66,11 @@ class Generation:
         return self.folder / 'global_descriptors.npy'
 
     @property
+    def retrieval(self) -> Path:
+        """Folder of the index of the global descriptors, of a large map."""
+        return self.folder / 'retrieval'
+
+    @property
     def vocabulary(self) -> Path:
         """Of the global descriptor."""
         return self.folder / 'vocabulary.npz'

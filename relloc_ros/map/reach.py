@@ -8,15 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relloc_ros.geometry import Array
+from relloc_ros.map.similarity_search import SimilaritySearch
+from relloc_ros.map.stored_rows import StoredRows
 
 __all__ = ['reach']
+
+FloatArray = NDArray[np.float32]
 
 SAMPLES = 100
 QUANTILE = 0.9
 MARGIN = 2.0
 
 
-def reach(centres: Array, descriptors: NDArray[np.float32], k: int) -> float:
+def reach(
+    centres: Array, descriptors: FloatArray | StoredRows, search: SimilaritySearch, k: int
+) -> float:
     """Derive from a map how far away the images are that retrieval finds.
 
     A map tells by itself: each of its images is a query whose place is known. The median distance
@@ -28,6 +34,7 @@ def reach(centres: Array, descriptors: NDArray[np.float32], k: int) -> float:
     Args:
         centres: (N, 3) camera centres.
         descriptors: (N, D) global descriptors.
+        search: among them.
         k: number of images that will be retrieved.
 
     Returns:
@@ -37,8 +44,9 @@ def reach(centres: Array, descriptors: NDArray[np.float32], k: int) -> float:
     if count < 2:
         return 0.0
     samples = np.linspace(0, count - 1, min(count, SAMPLES)).astype(np.intp)
-    similarities = descriptors[samples] @ descriptors.T
-    similarities[np.arange(len(samples)), samples] = -np.inf
-    similar = np.argsort(-similarities, axis=1, kind='stable')[:, : min(k, count - 1)]
-    distances = np.linalg.norm(centres[similar] - centres[samples][:, np.newaxis], axis=2)
-    return MARGIN * float(np.quantile(np.median(distances, axis=1), QUANTILE))
+    medians = []
+    for sample, descriptor in zip(samples, descriptors[samples], strict=True):
+        found, _ = search.nearest(descriptor, min(k + 1, count))
+        similar = found[found != sample][:k]
+        medians.append(np.median(np.linalg.norm(centres[similar] - centres[sample], axis=1)))
+    return MARGIN * float(np.quantile(medians, QUANTILE))

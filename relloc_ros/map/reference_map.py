@@ -16,13 +16,13 @@ from relloc_ros.camera import Camera
 from relloc_ros.config import MapConfig
 from relloc_ros.errors import DataError, MapError
 from relloc_ros.geometry import Array, RigidTransform
+from relloc_ros.map.consistency import check_database, check_sizes
 from relloc_ros.map.feature_store import FeatureStore, MapFeatures
 from relloc_ros.map.format import Generation, Manifest
-from relloc_ros.map.image_index import ImageIndex, image_digest
+from relloc_ros.map.image_index import ImageIndex, StoredIndex, image_digest
+from relloc_ros.map.image_search import ImageSearch
 from relloc_ros.map.locks import reading
 from relloc_ros.map.points import MapPoints
-from relloc_ros.map.reach import reach
-from relloc_ros.map.similarity_search import ExactSearch, make_search
 from relloc_ros.vision.features import FeatureExtractor, create_extractor
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
 
@@ -44,7 +44,7 @@ class ReferenceMap:
         units: unit of length.
         extractor: of the kind of features it holds; `prepare` it before use on images.
         num_images: number of images N.
-        image_names: N names.
+        image_names: N names, which are read when they are asked for.
         stamps_ns: (N,) int64.
         centres: (N, 3) float64 camera centres in the map.
         cameras: by camera ID.
@@ -55,7 +55,7 @@ class ReferenceMap:
         self,
         path: Path,
         manifest: Manifest,
-        index: ImageIndex,
+        index: StoredIndex,
         store: FeatureStore,
         descriptor: GlobalDescriptor,
         generation: Generation,
@@ -71,16 +71,13 @@ class ReferenceMap:
         self.frame_id = manifest.frame_id
         self.units = manifest.units
         self.num_images = len(index.entries)
-        self.image_names = tuple(entry.name for entry in index.entries)
-        self.stamps_ns = np.array([entry.stamp_ns for entry in index.entries], dtype=np.int64)
-        self.centres: Array = index.centres()
+        self.image_names = index.entries.names
+        self.stamps_ns = index.entries.stamps_ns
+        self.centres: Array = index.centres
         self.cameras = store.cameras()
         self._entries = index.entries
-        self._names_by_digest = {entry.digest: entry.name for entry in index.entries}
         self._poses = index.poses
-        self._descriptors = index.descriptors
-        self._search = make_search(index.descriptors)
-        self._reaches: dict[int, float] = {}
+        self._search = ImageSearch(generation, index)
         self._store = store
         self._descriptor = descriptor
         self._features_weights = manifest.features_weights
@@ -107,12 +104,12 @@ class ReferenceMap:
             manifest = Manifest.read(generation.manifest)
             index = ImageIndex.read(generation)
             descriptor = _load_vocabulary(generation, manifest.config, weights_folder)
-            _check_sizes(path, manifest, index, descriptor)
+            check_sizes(path, manifest, index, descriptor)
             store = FeatureStore(
                 generation.database, manifest.config.features, descriptor_cache_mb * 2**20
             )
             resources.callback(store.close)
-            _check_database(path, index, store)
+            check_database(path, index, store)
             opened = cls(path, manifest, index, store, descriptor, generation, weights_folder)
             opened._resources = resources.pop_all()
         return opened
@@ -140,7 +137,11 @@ class ReferenceMap:
 
     def camera(self, index: int) -> Camera:
         """Camera of an image."""
-        return self.cameras[self._entries[index].camera_id]
+        return self.cameras[int(self._entries.camera_ids[index])]
+
+    def camera_id(self, index: int) -> int:
+        """ID of an image's camera."""
+        return int(self._entries.camera_ids[index])
 
     def the_camera(self) -> Camera:
         """Give the only camera of the map.
@@ -157,7 +158,8 @@ class ReferenceMap:
 
     def find_same(self, image: NDArray[np.uint8]) -> str | None:
         """Give the name of the map image with the same content as a grey or BGR image."""
-        return self._names_by_digest.get(image_digest(image))
+        same = self._entries.with_digest(image_digest(image))
+        return self.image_names[int(same[-1])] if len(same) else None
 
     def cam_from_map(self, index: int) -> RigidTransform:
         """Pose of an image."""
@@ -175,11 +177,11 @@ class ReferenceMap:
         Raises:
             MapError: damaged database.
         """
-        return self._store.features(self._entries[index].image_id, self.camera(index))
+        return self._store.features(int(self._entries.image_ids[index]), self.camera(index))
 
     def thumbnail(self, index: int) -> NDArray[np.uint8] | None:
         """Small copy of an image, BGR; None where the map has none or it cannot be read."""
-        path = self.generation.thumbnail(self._entries[index].image_id)
+        path = self.generation.thumbnail(int(self._entries.image_ids[index]))
         if not path.is_file():
             return None
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
@@ -211,7 +213,7 @@ class ReferenceMap:
 
     def global_descriptors(self, indices: IndexArray) -> FloatArray:
         """Global descriptors (K, D) float32 of images, as stored."""
-        return np.asarray(self._descriptors[indices])
+        return np.asarray(self._search.descriptors[indices])
 
     def retrieve(
         self, descriptor: FloatArray, k: int, allowed: NDArray[np.bool_] | None = None
@@ -227,17 +229,7 @@ class ReferenceMap:
             Indices and similarities (cosines), best first; fewer than `k` if the map is smaller,
             none for a descriptor of zeros.
         """
-        if not descriptor.any():
-            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-        if allowed is not None:
-            rows = np.flatnonzero(allowed)
-            search = ExactSearch(self._descriptors[rows])
-            similarities, found = search.search(descriptor[np.newaxis], k)
-            return rows[found[0]], similarities[0]
-        similarities, indices = self._search.search(
-            descriptor[np.newaxis], min(k, self.num_images)
-        )
-        return indices[0], similarities[0]
+        return self._search.similar(descriptor, k, allowed)
 
     def images_near(self, centre: Array, radius: float, k: int) -> NDArray[np.bool_]:
         """Find the images that may show what a camera somewhere in an area sees.
@@ -253,41 +245,7 @@ class ReferenceMap:
         Returns:
             (N,) bool.
         """
-        distances = np.linalg.norm(self.centres - centre, axis=1)
-        if k not in self._reaches:
-            self._reaches[k] = reach(self.centres, self._descriptors, k)
-        near: NDArray[np.bool_] = distances <= radius + self._reaches[k]
-        near[np.argsort(distances, kind='stable')[:k]] = True
-        return near
-
-
-def _check_sizes(
-    path: Path, manifest: Manifest, index: ImageIndex, descriptor: GlobalDescriptor
-) -> None:
-    if manifest.num_images != len(index.entries):
-        raise MapError(
-            f'map {path}: map.yaml speaks of {manifest.num_images} images, images.txt lists '
-            f'{len(index.entries)}: build it again'
-        )
-    if index.descriptors.shape[1] != descriptor.dimension:
-        raise MapError(
-            f'map {path}: global descriptors have {index.descriptors.shape[1]} dimensions, its '
-            f'vocabulary gives {descriptor.dimension}: build it again'
-        )
-
-
-def _check_database(path: Path, index: ImageIndex, store: FeatureStore) -> None:
-    listed = {entry.image_id: entry.name for entry in index.entries}
-    stored = store.image_names()
-    if listed != stored:
-        different = min(set(listed.items()) ^ set(stored.items()))
-        raise MapError(
-            f'map {path}: images.txt lists {len(listed)} images, database.db has features of '
-            f'{len(stored)}; they disagree about image {different}: build the map again'
-        )
-    missing = {entry.camera_id for entry in index.entries} - store.cameras().keys()
-    if missing:
-        raise MapError(f'map {path}: database.db lacks cameras {sorted(missing)}: build it again')
+        return self._search.near(centre, radius, k)
 
 
 def _load_vocabulary(

@@ -1,25 +1,43 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Search of global descriptors by inner product: faiss where it is installed, else NumPy."""
+"""Search of global descriptors by inner product: exact, or in a large map approximate."""
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['ExactSearch', 'SimilaritySearch', 'make_search']
+from relloc_ros.map.approximate_search import LARGE_MAP, ApproximateSearch, find_faiss
+from relloc_ros.map.format import Generation
+from relloc_ros.map.stored_rows import StoredRows
+
+__all__ = ['ExactSearch', 'SimilaritySearch', 'open_search']
+
+logger = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float32]
 IndexArray = NDArray[np.int64]
+Allowed = NDArray[np.bool_]
+
+BLOCK_ROWS = 65_536
 
 
 class SimilaritySearch(Protocol):
-    """The signature of a faiss index."""
+    """Finds the rows (N, D) most similar to a query."""
 
-    def search(self, queries: FloatArray, k: int) -> tuple[FloatArray, IndexArray]:
-        """Give similarities and row numbers (Q, k) of queries (Q, D), best first."""
+    def nearest(
+        self, query: FloatArray, k: int, allowed: Allowed | None = None
+    ) -> tuple[IndexArray, FloatArray]:
+        """Give the numbers of at most `k` rows and their inner products with a query (D,).
+
+        Args:
+            query: unit vector, as all rows are.
+            k: how many.
+            allowed: (N,) which rows may be found; None is all.
+        """
 
 
 class ExactSearch:
@@ -31,18 +49,58 @@ class ExactSearch:
 
     def search(self, queries: FloatArray, k: int) -> tuple[FloatArray, IndexArray]:
         """Give similarities and row numbers (Q, k) of queries (Q, D), best first."""
-        similarities = queries @ self._rows.T
-        best = np.argsort(-similarities, axis=1, kind='stable')[:, :k]
-        return np.take_along_axis(similarities, best, axis=1), best
+        similarities = np.empty((len(queries), 0), np.float32)
+        indices = np.empty((len(queries), 0), np.int64)
+        for start in range(0, len(self._rows), BLOCK_ROWS):
+            # In blocks: the products with all rows of a large map are larger than the map.
+            block = queries @ self._rows[start : start + BLOCK_ROWS].T
+            found = np.broadcast_to(np.arange(start, start + block.shape[1]), block.shape)
+            similarities = np.hstack([similarities, block])
+            indices = np.hstack([indices, found])
+            best = np.argsort(-similarities, axis=1, kind='stable')[:, :k]
+            similarities = np.take_along_axis(similarities, best, axis=1)
+            indices = np.take_along_axis(indices, best, axis=1)
+        return similarities, indices
+
+    def nearest(
+        self, query: FloatArray, k: int, allowed: Allowed | None = None
+    ) -> tuple[IndexArray, FloatArray]:
+        """Give the numbers of at most `k` rows and their inner products with a query (D,)."""
+        if allowed is None:
+            similarities, found = self.search(query[np.newaxis], k)
+            return found[0], similarities[0]
+        rows = np.flatnonzero(allowed)
+        similarities, found = ExactSearch(self._rows[rows]).search(query[np.newaxis], k)
+        return rows[found[0]], similarities[0]
 
 
-def make_search(rows: FloatArray) -> SimilaritySearch:
-    """Make the search for rows (N, D)."""
-    try:
-        import faiss  # noqa: PLC0415  optional
-    except ImportError:
-        return ExactSearch(rows)
-    index = faiss.IndexFlatIP(rows.shape[1])
-    index.add(np.ascontiguousarray(rows))
-    search: SimilaritySearch = index
-    return search
+def open_search(generation: Generation, descriptors: FloatArray) -> SimilaritySearch:
+    """Give the search that fits a map's size and what is installed.
+
+    Args:
+        generation: state of the map.
+        descriptors: (N, D) its global descriptors, memory-mapped.
+
+    Raises:
+        MapError: the index is damaged.
+    """
+    if len(descriptors) < LARGE_MAP:
+        return ExactSearch(descriptors)
+    if not find_faiss():
+        logger.warning(
+            'map %s has %d images, and every one is compared with every query: for approximate '
+            'search install faiss, `pip install relloc_ros[large]`',
+            generation.folder,
+            len(descriptors),
+        )
+        return ExactSearch(descriptors)
+    if not generation.retrieval.is_dir():
+        logger.warning(
+            'map %s has %d images and no index of them, as it was built without faiss: every one '
+            'is compared with every query; build it again for approximate search',
+            generation.folder,
+            len(descriptors),
+        )
+        return ExactSearch(descriptors)
+    rows = StoredRows(generation.global_descriptors, np.dtype(np.float32))
+    return ApproximateSearch(generation.retrieval, rows)
