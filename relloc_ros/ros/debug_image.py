@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import logging
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 from relloc_ros.errors import DataError
 from relloc_ros.image_decoding import decode_image
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.match_drawing import draw_query
+from relloc_ros.match_drawing import draw_query, strongest_pair
 from relloc_ros.ros.conversions import image_message
 from relloc_ros.ros.frame_processor import FrameResult
 from relloc_ros.ros.part import Part
@@ -85,14 +85,20 @@ class DebugImageOutput(Part):
 
 
 def _draw(sight: _Sight) -> Image | None:
-    result, frame = sight.result, sight.result.frame
+    result, localization = sight.result, sight.result.localization
+    images = result.frame.images
     try:
+        # Of the images of a rig the one that shows most; those of the past are not kept.
+        pairs = tuple(pair for pair in localization.pairs if pair.view < len(images))
+        localization = replace(localization, pairs=pairs)
+        best = strongest_pair(localization)
+        frame = images[best.view if best is not None else 0]
         try:
             image = decode_image(frame.message, frame.camera, resized=sight.resized).image
         except DataError:
             # The localization says the same.
             image = None
-        picture = draw_query(image, result.localization, sight.reference_map, result.verdict)
+        picture = draw_query(image, localization, sight.reference_map, result.verdict)
         return image_message(picture, frame.message.header)
     except Exception:
         # A picture that cannot be drawn must not end the thread.

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 
+from relloc_ros.ros.camera_input import CameraInput
 from relloc_ros.ros.conversions import diagnostic_message
 from relloc_ros.ros.health import Health, Problem, State, worst
 from relloc_ros.ros.parameters import NodeParameters
@@ -111,9 +113,15 @@ class Diagnostics:
         return missing
 
     def _missing(self, session: Session) -> Iterator[str]:
-        for camera in session.cameras:
-            yield from camera.missing(session.config.image_timeout)
-        for problem in self._extrinsics_problems(session):
+        missing = [list(self._missing_of(session, camera)) for camera in session.cameras]
+        # A rig works as long as one of its cameras does.
+        if all(missing):
+            yield from dict.fromkeys(chain(*missing))
+
+    def _missing_of(self, session: Session, camera: CameraInput) -> Iterator[str]:
+        yield from camera.missing(session.config.image_timeout)
+        problem = self._extrinsics_problem(session, camera)
+        if problem is not None:
             yield f'TF {session.config.base_frame_id} <- {problem.kind.partition(":")[2]}'
 
     def _active_problems(self, session: Session) -> Iterator[Problem]:
@@ -137,22 +145,19 @@ class Diagnostics:
             yield from part.problems()
 
     def _result_problems(self, session: Session) -> Iterator[Problem]:
-        extrinsics = list(self._extrinsics_problems(session))
+        found = [self._extrinsics_problem(session, camera) for camera in session.cameras]
+        extrinsics = [problem for problem in found if problem is not None]
         yield from extrinsics
-        if not extrinsics:
+        if len(extrinsics) < len(session.cameras):
             # Otherwise each image has this very problem.
             yield from self._health.problems(session.tracker.state)
 
-    def _extrinsics_problems(self, session: Session) -> Iterator[Problem]:
-        config = session.config
-        for camera in session.cameras:
-            camera_frame = config.camera_frame or camera.frame_id
-            if camera_frame:
-                problem = session.transform_input.extrinsics_problem(
-                    config.base_frame_id, camera_frame
-                )
-                if problem is not None:
-                    yield problem
+    def _extrinsics_problem(self, session: Session, camera: CameraInput) -> Problem | None:
+        camera_frame = session.config.camera_frame or camera.frame_id
+        if not camera_frame:
+            return None
+        base_frame = session.config.base_frame_id
+        return session.transform_input.extrinsics_problem(base_frame, camera_frame)
 
     def _send(self, session: Session | None, level: bytes, text: str) -> None:
         num_pending = session.worker.num_pending if session else 0

@@ -47,7 +47,8 @@ class Problem:
 class Health:
     """Counts what happens while the node is active, and says what is wrong. Steady clock.
 
-    Each image received is processed, dropped, skipped, or pending.
+    Each image received is processed, dropped, skipped, or pending; those of a rig that go to the
+    localizer together count as one.
 
     Attributes:
         state: one of State, or the tracker's.
@@ -87,6 +88,11 @@ class Health:
     def image_dropped(self) -> None:
         """Count an image that a newer one replaced before it was processed."""
         self._dropped += 1
+
+    def images_lost(self, count: int) -> None:
+        """Count images that came too late for those they belong to."""
+        self._received += count
+        self._dropped += count
 
     def image_skipped(self) -> None:
         """Count an image left out: without calibration, while disabled, or standing still."""
@@ -150,6 +156,9 @@ class Health:
         if localization.status is Status.ERROR:
             kind = f'image: {NUMBER.sub("#", localization.reason)}'
             yield Problem(kind, DiagnosticStatus.ERROR, localization.reason)
+        for text in last.image_problems:
+            kind = f'image: {NUMBER.sub("#", text)}'
+            yield Problem(kind, DiagnosticStatus.ERROR, text)
 
     def _tracking_problems(self, last: FrameResult, tracking: TrackingState) -> Iterator[Problem]:
         if tracking is TrackingState.LOCALIZED:

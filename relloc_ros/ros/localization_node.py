@@ -29,7 +29,7 @@ from relloc_ros.ros.bond import Bond
 from relloc_ros.ros.camera_input import CameraInput
 from relloc_ros.ros.debug_image import DebugImageOutput
 from relloc_ros.ros.diagnostics import Diagnostics
-from relloc_ros.ros.frame_processor import Frame
+from relloc_ros.ros.frame import Frame
 from relloc_ros.ros.health import Health, State
 from relloc_ros.ros.initial_pose import InitialPoseInput, InitialPoseOutput
 from relloc_ros.ros.log_relay import LogRelay
@@ -39,6 +39,8 @@ from relloc_ros.ros.markers import MarkerOutput
 from relloc_ros.ros.outputs import PoseOutput, StatusOutput
 from relloc_ros.ros.parameters import NodeParameters
 from relloc_ros.ros.relocalization import GlobalLocalization, Relocalization
+from relloc_ros.ros.rig import check_rig
+from relloc_ros.ros.rig_input import RigInput
 from relloc_ros.ros.services import Services
 from relloc_ros.ros.session import LoadMap, Session
 from relloc_ros.ros.transform_output import TransformOutput
@@ -49,6 +51,7 @@ NODE_NAME = 'localization_node'
 DIAGNOSTICS_PERIOD_S = 1.0
 
 PARTS = (
+    RigInput,
     StatusOutput,
     PoseOutput,
     TransformOutput,
@@ -170,6 +173,7 @@ class LocalizationNode(LifecycleNode):
 
     def _configure(self) -> None:
         settings = self._ours.settings()
+        check_rig(settings[0])
         loaded = self._load(settings[0], settings[1])
         try:
             session = Session(self, loaded, settings, self._results_ready.trigger)
@@ -221,14 +225,19 @@ class LocalizationNode(LifecycleNode):
         session = self._session
         if session is None or not session.active:
             return
-        self._health.image_received()
         calibration = camera.calibration.camera
         if calibration is None or not session.enabled:
+            self._health.image_received()
             self._health.image_skipped()
             return
-        frame = Frame(message, calibration, camera.image_topic, time.monotonic())
-        if session.worker.put(frame):
-            self._health.image_dropped()
+        rig = session.part(RigInput)
+        num_lost = rig.num_lost
+        image = Frame(message, calibration, camera.image_topic, time.monotonic())
+        for frame in rig.put(camera, image):
+            self._health.image_received()
+            if session.worker.put(frame):
+                self._health.image_dropped()
+        self._health.images_lost(rig.num_lost - num_lost)
 
     def _publish_results(self) -> None:
         session = self._session

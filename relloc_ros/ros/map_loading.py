@@ -14,7 +14,8 @@ from relloc_ros.errors import ConfigError, MapError
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.upright import tilt_of_z
 from relloc_ros.pipeline import Relocalizer
-from relloc_ros.ros.frame_processor import MessageLocalizer
+from relloc_ros.ros.frame import MessageLocalizer
+from relloc_ros.ros.rig import wants_rigs
 
 __all__ = ['LoadedMap', 'load_map']
 
@@ -44,7 +45,7 @@ def load_map(config: NodeConfig, localization: LocalizationConfig) -> LoadedMap:
     """Open the map and prepare the localizer.
 
     Raises:
-        ConfigError: no map named, or an unknown localizer.
+        ConfigError: no map named, an unknown localizer, or one that cannot do what is asked.
         MapError: the map is missing, damaged or not in metres.
     """
     if not config.map_path:
@@ -62,6 +63,8 @@ def load_map(config: NodeConfig, localization: LocalizationConfig) -> LoadedMap:
                 'wrong on a robot; build it from poses in metres'
             )
         localizer = Relocalizer(reference_map, localization)
+        if wants_rigs(config):
+            localizer.require_rigs()
     except BaseException:
         reference_map.close()
         raise

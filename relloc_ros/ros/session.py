@@ -18,6 +18,7 @@ from relloc_ros.ros.frame_processor import Frame, FrameProcessor, FrameResult
 from relloc_ros.ros.map_loading import LoadedMap
 from relloc_ros.ros.parameter_file import node_parameters
 from relloc_ros.ros.part import Part
+from relloc_ros.ros.rig import camera_names
 from relloc_ros.ros.transform_input import TransformInput
 from relloc_ros.ros.worker import Worker
 from relloc_ros.structures import PoseEstimate
@@ -127,9 +128,8 @@ class Session:
         self.reset_tracking()
         for part in self.parts:
             part.activate()
-        names = [name for name in self.config.cameras if name] or ['']
         try:
-            for name in names:
+            for name in camera_names(self.config):
                 self.cameras.append(CameraInput(self.node, self.config, name, on_image))
         except BaseException:
             self.deactivate()
@@ -180,7 +180,7 @@ class Session:
     def reset_tracking(self) -> None:
         """Forget where the robot was: it is searched anew."""
         self.tracker.reset()
-        self.processor.fixed_at = self.processor.search_area = None
+        self.processor.forget()
         self._last_frame = None
 
     def set_prior(
@@ -240,7 +240,9 @@ class Session:
             part.close()
 
     def _start_worker(self) -> None:
-        self.processor = FrameProcessor(self.loaded.localizer, self.transforms, self.config)
+        self.processor = FrameProcessor(
+            self.loaded.localizer, self.transforms, self.config, self.tracker.config
+        )
         # From here on the worker owns the map.
         self.worker: Worker[Frame, FrameResult | None] = Worker(
             self.processor,

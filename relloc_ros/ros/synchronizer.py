@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sets of images that several cameras took at nearly the same time.
 
-A set goes out as soon as it is complete. One that lacks an image goes out when a camera in it sends
-its next: a period has passed then. A camera that was missing in a few sets in a row is not
+A set goes out as soon as it is complete. One that lacks an image goes out when a camera in it
+sends its next: a period has passed then. A camera that was missing in a few sets in a row is not
 waited for any more, until it sends something.
 """
 
