@@ -27,7 +27,7 @@ from relloc_ros.map.sources import PosedImage, read_image
 from relloc_ros.vision.features import FeatureExtractor, LocalFeatures, create_extractor
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
 
-__all__ = ['Progress', 'build_map', 'check_names', 'write_features']
+__all__ = ['Progress', 'build_map', 'check_names', 'write_features', 'write_manifest']
 
 Progress = Callable[[int, int, str], None]
 """Called with the number done, the number in all and the name of the stage."""
@@ -90,19 +90,21 @@ def build_map(
             replace(entry, digest=digest) for entry, digest in zip(entries, digests, strict=True)
         ]
         numbers = np.array([[*pose.quat_wxyz, *pose.translation] for pose in poses])
-        ImageIndex(entries, numbers, descriptors).write(generation)
-        _write_manifest(generation, len(posed), config, extractor.weights, source, units)
+        recall = ImageIndex(entries, numbers, descriptors).write(generation)
+        write_manifest(generation, len(posed), config, extractor.weights, recall, source, units)
     return output
 
 
-def _write_manifest(
+def write_manifest(
     generation: Generation,
     num_images: int,
     config: MapConfig,
     features_weights: str,
+    retrieval_recall: float | None,
     source: str,
     units: str,
 ) -> None:
+    """Write map.yaml of a map whose other files are written; see `Manifest`."""
     checksums = content_checksums(generation, config)
     Manifest(
         map_id=make_map_id(checksums),
@@ -114,6 +116,7 @@ def _write_manifest(
         config=config,
         features_weights=features_weights,
         checksums=checksums,
+        retrieval_recall=retrieval_recall,
     ).write(generation.manifest)
 
 

@@ -25,6 +25,11 @@ CONTENT = ('images', 'poses', 'keypoints', 'descriptors', 'global_descriptors', 
 POINTS = 'points'
 """Only of a triangulated map."""
 
+RETRIEVAL = 'retrieval'
+"""Only of a large map, and no part of what names it: it follows from the descriptors."""
+
+BLOCK_BYTES = 2**20
+
 
 def content_checksums(generation: Generation, config: MapConfig) -> dict[str, str]:
     """Read everything and give the SHA-256 of each kind of content, as hexadecimal text.
@@ -60,6 +65,13 @@ def content_checksums(generation: Generation, config: MapConfig) -> dict[str, st
         for name, array in points.arrays():
             hashes[POINTS].update(f'{name} {array.shape}'.encode())
             hashes[POINTS].update(array.tobytes())
+    if generation.retrieval.is_dir():
+        hashes[RETRIEVAL] = hashlib.sha256()
+        for path in sorted(generation.retrieval.iterdir()):
+            hashes[RETRIEVAL].update(path.name.encode())
+            with path.open('rb') as file:
+                while block := file.read(BLOCK_BYTES):
+                    hashes[RETRIEVAL].update(block)
     return {kind: value.hexdigest() for kind, value in hashes.items()}
 
 

@@ -113,13 +113,17 @@ def compose(
             replace(entry, digest=digest)
             for entry, digest in zip(entries[num_kept:], digests, strict=True)
         ]
-    ImageIndex(entries, numbers, np.concatenate(descriptors)).write(new)
+    recall = ImageIndex(entries, numbers, np.concatenate(descriptors)).write(new)
     _write_points(parts, entries, manifest, new, report)
     checksums = content_checksums(new, manifest.config)
     map_id = make_map_id(checksums)
-    replace(manifest, map_id=map_id, num_images=len(entries), checksums=checksums).write(
-        new.manifest
-    )
+    replace(
+        manifest,
+        map_id=map_id,
+        num_images=len(entries),
+        checksums=checksums,
+        retrieval_recall=recall,
+    ).write(new.manifest)
     return entries
 
 

@@ -104,6 +104,8 @@ class Manifest:
         config: settings of the build.
         features_weights: SHA-256 of the weights of the network for local features; '' without.
         checksums: SHA-256 of each kind of content.
+        retrieval_recall: part of the 5 most similar images that approximate search finds; None in
+            a map that has no index for it.
     """
 
     map_id: str
@@ -115,10 +117,11 @@ class Manifest:
     config: MapConfig
     features_weights: str
     checksums: Mapping[str, str]
+    retrieval_recall: float | None = None
 
     def write(self, path: Path) -> None:
         """Write map.yaml."""
-        content = {
+        content: dict[str, Any] = {
             'format_version': FORMAT_VERSION,
             'map_id': self.map_id,
             'created': self.created,
@@ -130,6 +133,8 @@ class Manifest:
             'features_weights': self.features_weights,
             'checksums': dict(self.checksums),
         }
+        if self.retrieval_recall is not None:
+            content['retrieval_recall'] = round(self.retrieval_recall, 4)
         path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), 'utf-8')
 
     @classmethod
@@ -164,9 +169,14 @@ class Manifest:
                 config=make_config(MapConfig, content['config']),
                 features_weights=str(content.get('features_weights', '')),
                 checksums={str(key): str(value) for key, value in content['checksums'].items()},
+                retrieval_recall=_recall(content.get('retrieval_recall')),
             )
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
             raise MapError(f'{path} is damaged ({error!r}): build the map again') from error
+
+
+def _recall(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def current_generation(path: Path) -> Generation:

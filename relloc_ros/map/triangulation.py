@@ -83,8 +83,9 @@ def triangulate_map(path: Path, *, wait: float = 0.0, progress: Progress | None 
 def _copy_unchanged(old: Generation, new: Generation) -> None:
     for name in ('database', 'poses', 'images', 'global_descriptors', 'vocabulary'):
         shutil.copyfile(getattr(old, name), getattr(new, name))
-    if old.thumbnails.is_dir():
-        shutil.copytree(old.thumbnails, new.thumbnails)
+    for name in ('thumbnails', 'retrieval'):
+        if getattr(old, name).is_dir():
+            shutil.copytree(getattr(old, name), getattr(new, name))
 
 
 def _choose_pairs(reference_map: ReferenceMap) -> list[Pair]:
