@@ -49,6 +49,8 @@ class DrivingRobot(Node):
         drift: error of odometry, metres per metre travelled.
         has_calibration: whether camera_info is published.
         has_odometry: whether odometry is published.
+        image_frame_id: frame_id of the images.
+        image_offset_ns: error of the stamps of the images.
         image_of: gives the encoded image at a place.
         truth: where the robot was, by stamp.
         odometry: where odometry said that it was, by stamp.
@@ -76,6 +78,7 @@ class DrivingRobot(Node):
         self._current_speed = self._carried = 0
         self.has_calibration = self.has_odometry = True
         self.max_images = sys.maxsize
+        self.image_frame_id, self.image_offset_ns = 'camera', 0
         self.image_of: Callable[[int], bytes] = jpeg_at
         self.map_from_base: Callable[[float], RigidTransform] = on_circle
         self.base_from_cam = BASE_FROM_CAM
@@ -99,7 +102,7 @@ class DrivingRobot(Node):
         self.image_publisher = self.create_publisher(
             CompressedImage, 'camera/image/compressed', 100
         )
-        self._infos = self.create_publisher(CameraInfo, 'camera/camera_info', 10)
+        self.infos = self.create_publisher(CameraInfo, 'camera/camera_info', 10)
         self.tf = self.create_publisher(TFMessage, tf, 100)
         self.static_tf = self.create_publisher(TFMessage, f'{tf}_static', LATCHED)
         self._clock_publisher = self.create_publisher(Clock, '/clock', BEST_EFFORT)
@@ -233,7 +236,7 @@ class DrivingRobot(Node):
         if self._tick % self.ticks_per_image == 0:
             self.place = round(self.place)
             if len(self.images) < self.max_images:
-                self.send_image(stamp_ns)
+                self.send_image(stamp_ns + self.image_offset_ns)
             self._change_motion(stamp_ns)
 
     def _change_motion(self, stamp_ns: int) -> None:
@@ -257,11 +260,11 @@ class DrivingRobot(Node):
         message.d = [0.0] * 5
         # ROS counts pixels from their centres.
         message.k = [fx, 0.0, cx - 0.5, 0.0, fy, cy - 0.5, 0.0, 0.0, 1.0]
-        self._infos.publish(message)
+        self.infos.publish(message)
 
     def send_image(self, stamp_ns: int, data: bytes | None = None) -> None:
         message = CompressedImage(format='jpeg')
-        message.header.frame_id = 'camera'
+        message.header.frame_id = self.image_frame_id
         message.header.stamp = time_message(stamp_ns)
         message.data = self.image_of(round(self.place)) if data is None else data
         self.image_publisher.publish(message)
