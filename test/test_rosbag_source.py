@@ -304,6 +304,8 @@ def test_options_of_other_formats(tmp_path: Path, option: dict[str, Any]) -> Non
     path = write(tmp_path / 'bag', [info(1), image(1.0)])
     with pytest.raises(DataError, match=r'--sensor is for kitti|has no train split'):
         read(path, **option)
+    with pytest.raises(DataError, match=r'--images is for files'):
+        read(path, images=tmp_path)
 
 
 def test_a_map_from_a_bag_is_the_map_from_images(tmp_path: Path) -> None:

@@ -134,6 +134,15 @@ def test_format_may_be_named(
         read_source(tmp_path, options=SourceOptions(pose_topic='/x'))
 
 
+def test_paths_that_are_no_source(tmp_path: Path) -> None:
+    file = tmp_path / 'notes.txt'
+    file.write_text('hello')
+    with pytest.raises(DataError, match=r'notes\.txt holds no posed images; looked for'):
+        read_source(file)
+    with pytest.raises(DataError, match=r'cannot read .* too long'):
+        read_source(tmp_path / ('x' * 1000))
+
+
 def test_names_of_formats_and_options_in_the_help() -> None:
     assert set(FORMATS) == set(SOURCES)
     result = CliRunner().invoke(make_app(), ['map', 'build', '--help'], env={'COLUMNS': '300'})

@@ -60,8 +60,8 @@ Source = Annotated[
     Path,
     typer.Argument(
         metavar='SOURCE',
-        help='COLMAP model with posed images, a scene of 7-Scenes or Cambridge Landmarks, or a '
-        'rosbag: a ROS 1 .bag, a ROS 2 folder, .mcap or .db3.',
+        help='Posed images of any format that `relloc map build` finds out, or a rosbag: a ROS 1 '
+        '.bag, a ROS 2 folder, .mcap or .db3.',
     ),
 ]
 Output = Annotated[

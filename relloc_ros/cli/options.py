@@ -66,7 +66,8 @@ SplitOption = Annotated[
     Optional[Split],  # noqa: UP045
     typer.Option(
         '--split',
-        help='Part of a scene of 7-Scenes or Cambridge Landmarks to take; by default all of it.',
+        help='Published half of a data set to take (7-Scenes, Cambridge Landmarks, kapture, '
+        'NeRF); by default all of it.',
         show_default=False,
     ),
 ]

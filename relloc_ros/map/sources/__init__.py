@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 import difflib
 import logging
@@ -94,7 +95,8 @@ def read_source(
     given = options or SourceOptions()
     given = replace(given, images=images_dir or given.images, split=split or given.split)
     _check_options(source, name, chosen, given)
-    found = chosen.read(source, given)
+    with _system_errors(source):
+        found = chosen.read(source, given)
     if not found.folder.is_dir() and any(image.pixels is None for image in found.images):
         raise DataError(f'images folder {found.folder} does not exist: name it with --images')
     images = unique_names(found.images, source)
@@ -121,6 +123,11 @@ def find_format(source: Path, name: str | None = None) -> tuple[str, SourceForma
         near = difflib.get_close_matches(name, SOURCES, 1, 0.5)
         hint = f'did you mean {near[0]!r}? ' if near else ''
         raise DataError(f'unknown format {name!r}; {hint}known: {", ".join(SOURCES)}')
+    with _system_errors(source):
+        return _find(source, name)
+
+
+def _find(source: Path, name: str | None) -> tuple[str, SourceFormat]:
     if not source.exists():
         raise DataError(f'{source} does not exist')
     if name is not None:
@@ -138,6 +145,15 @@ def find_format(source: Path, name: str | None = None) -> tuple[str, SourceForma
         others = ' or '.join(f'--format {other}' for other in found[1:])
         logger.warning('%s is read as %s; the other choice is %s', source, found[0], others)
     return found[0], SOURCES[found[0]]
+
+
+@contextmanager
+def _system_errors(source: Path) -> Iterator[None]:
+    """Say what the system refuses: a folder that may not be read, a name too long."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f'cannot read {error.filename or source}: {error.strerror}') from error
 
 
 def _check_options(source: Path, name: str, chosen: SourceFormat, given: SourceOptions) -> None:

@@ -57,6 +57,8 @@ class _Poses(Protocol):
 
 
 def _read(source: Path, options: SourceOptions) -> SourceImages:
+    if options.images is not None:
+        raise DataError(f'--images is for files: the images of bag {source} are in it')
     with BagFile(source) as bag, locating_errors(f'bag {source}'):
         topic, images = list_images(bag, options)
         transforms = BagTransforms(bag, options.odom_frame)
