@@ -92,7 +92,9 @@ def add(
 
     They are described by the map's own settings and vocabulary. In a map with 3D points they have
     none until `relloc map triangulate`. A node that runs takes the change by `~/reload_map`.
+    A few are localized first, to see whether they are posed in the frame of the map.
     """
+    from relloc_ros.evaluation.frame_agreement import compare_frames
     from relloc_ros.map.editing import add_images
 
     terminate_quietly()
@@ -115,6 +117,7 @@ def add(
         odom_frame=odom_frame,
     )
     with progress_bar('adding images') as progress:
+        agreement = compare_frames(map_folder, posed, progress)
         added = add_images(
             map_folder,
             posed,
@@ -129,6 +132,13 @@ def add(
         f'map {map_folder} has {added.num_images} images now: {added.num_added} added{replaced}'
     )
     warn_of_same(added.same_pixels)
+    if agreement.is_doubtful:
+        print_warning(
+            f'the map saw {agreement.num_far} of {agreement.num_localized} of these images '
+            f'elsewhere before, in the median {agreement.distance:.3g} and '
+            f'{agreement.angle_deg:.3g} deg off: are their poses in its frame and its units? If '
+            'not, take them out again with relloc map remove'
+        )
     if added.without_points:
         print_note(
             'the added images have no 3D points yet, which `--localizer structure` needs: '

@@ -36,6 +36,7 @@ __all__ = [
     'open_state',
     'remove_images',
     'same_pixels',
+    'weights_folder_of',
 ]
 
 LEAST_IMAGES = 2
@@ -114,11 +115,20 @@ def open_state(path: Path) -> Iterator[MapState]:
     Raises:
         MapError: no map, or damaged.
     """
-    with ReferenceMap.open(path) as reference_map:
+    with ReferenceMap.open(path, weights_folder=weights_folder_of(path)) as reference_map:
         generation = reference_map.generation
         manifest = Manifest.read(generation.manifest)
         index = ImageIndex.read(generation)
         yield MapState(path, generation, manifest, index, reference_map)
+
+
+def weights_folder_of(path: Path) -> str:
+    """Give the folder with the weights that a map was built with; '' is installed packages.
+
+    Raises:
+        MapError: no map, or damaged.
+    """
+    return Manifest.read(current_generation(path).manifest).config.weights_folder
 
 
 def add_images(

@@ -19,7 +19,7 @@ from relloc_ros.errors import DataError
 from relloc_ros.geometry import rotation_angle
 from relloc_ros.map.builder import Progress
 from relloc_ros.map.composition import compose
-from relloc_ros.map.editing import MapState, changing, check_enough, open_state
+from relloc_ros.map.editing import MapState, check_enough, open_state, remove_images
 from relloc_ros.map.publication import new_generation
 
 __all__ = ['names_in_box', 'prune_map', 'split_map']
@@ -112,24 +112,18 @@ def prune_map(
         progress: called after every image that stays.
 
     Returns:
-        The names of the images dropped.
+        The names of the images dropped; none where all are far enough apart.
 
     Raises:
         MapError: no map, damaged, being changed, or cannot be written.
-        DataError: nothing to drop, or too few images would be left.
+        DataError: too few images would be left.
     """
-    report = progress or (lambda done, total, stage: None)
-    with changing(path, wait) as (state, new):
-        kept = _choose(state, distance, math.radians(angle_deg))
-        if len(kept) == len(state.names):
-            raise DataError(
-                f'no two images of map {path} are within {distance:g} {state.manifest.units} and '
-                f'{angle_deg:g} degrees of each other: nothing to drop'
-            )
-        check_enough(path, len(kept))
-        compose(new, [state.part(kept)], [], state.manifest, report)
-        left = set(kept.tolist())
-        return [name for row, name in enumerate(state.names) if row not in left]
+    with open_state(path) as state:
+        kept = set(_choose(state, distance, math.radians(angle_deg)).tolist())
+        dropped = [name for row, name in enumerate(state.names) if row not in kept]
+    if dropped:
+        remove_images(path, dropped, wait=wait, progress=progress)
+    return dropped
 
 
 def _choose(state: MapState, distance: float, angle: float) -> Rows:
