@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+import sqlite3
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +18,7 @@ from relloc_ros.config import MapConfig
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.map.builder import write_manifest
 from relloc_ros.map.colmap_workspace import FeatureWriter, write_workspace
+from relloc_ros.map.format import Generation
 from relloc_ros.map.image_index import ImageEntry, ImageIndex
 from relloc_ros.map.publication import new_generation
 from relloc_ros.vision.dense_vlad import PATCH_DIMENSION, DenseVlad
@@ -23,6 +28,8 @@ FloatArray = NDArray[np.float32]
 CAMERA = Camera('PINHOLE', 640, 480, (500.0, 500.0, 320.0, 240.0))
 DIMENSION, WORDS = 512, 8
 KEYPOINTS = 4
+COUNT_BYTES = 8
+TABLES = ('frames', 'frame_data', 'images', 'keypoints', 'descriptors')
 PERIOD_NS = 10**8
 SPACING = 0.5
 
@@ -53,20 +60,69 @@ def make_map(path: Path, count: int) -> None:
     ]
     poses = _poses(count)
     with new_generation(path, overwrite=False) as generation:
-        write_workspace(
-            generation,
-            {1: CAMERA},
-            entries,
-            [RigidTransform.from_quat_wxyz(row[:4], row[4:]) for row in poses],
-        )
+        _write_model(generation, entries, poses)
         _vocabulary(rng).save(generation.vocabulary)
-        with FeatureWriter(generation, config.features) as writer:
-            for entry in entries:
-                keypoints = (100.0 * rng.random((KEYPOINTS, 2))).astype(np.float32)
-                descriptors = rng.integers(256, size=(KEYPOINTS, 128), dtype=np.uint8)
-                writer.write_stored(entry.image_id, keypoints, descriptors)
+        _write_database(generation, entries, config.features, rng)
         recall = ImageIndex(entries, poses, make_descriptors(count, rng)).write(generation)
         write_manifest(generation, count, config, '', recall, 'made', 'm')
+
+
+def _write_model(
+    generation: Generation, entries: Sequence[ImageEntry], poses: NDArray[np.float64]
+) -> None:
+    """Write sparse/, of a million images in a second: the first by COLMAP, the others like it."""
+    first = RigidTransform.from_quat_wxyz(poses[0, :4], poses[0, 4:])
+    write_workspace(generation, {1: CAMERA}, entries[:1], [first])
+    posed = [('id', '<u4'), ('rig', '<u4'), ('pose', '<f8', 7)]
+    name_type = f'S{len(entries[0].name) + 1}'
+    layouts: dict[str, list[Any]] = {
+        'images.bin': [*posed[::2], ('camera', '<u4'), ('name', name_type), ('points', '<u8')],
+        'frames.bin': [*posed, ('data', '<u4'), ('sensor', '<u4', 2), ('image', '<u8')],
+    }
+    for name, layout in layouts.items():
+        path = generation.sparse / name
+        rows = np.repeat(np.frombuffer(path.read_bytes()[COUNT_BYTES:], layout), len(entries))
+        rows['id'] = [entry.image_id for entry in entries]
+        rows['pose'] = poses
+        if name == 'images.bin':
+            rows['name'] = [entry.name for entry in entries]
+        else:
+            rows['image'] = rows['id']
+        path.write_bytes(np.uint64(len(rows)).tobytes() + rows.tobytes())
+
+
+def _write_database(
+    generation: Generation, entries: Sequence[ImageEntry], features: str, rng: np.random.Generator
+) -> None:
+    """Fill database.db in one transaction: the first image by COLMAP, the others like it."""
+    keypoints = (100.0 * rng.random((len(entries), KEYPOINTS, 2))).astype(np.float32)
+    descriptors = rng.integers(256, size=(len(entries), KEYPOINTS, 128), dtype=np.uint8)
+    with FeatureWriter(generation, features) as writer:
+        writer.write_stored(entries[0].image_id, keypoints[0], descriptors[0])
+    with closing(sqlite3.connect(generation.database)) as connection, connection:
+        for table in TABLES:
+            (first,) = connection.execute(f'SELECT * FROM {table}')
+            places = ', '.join('?' * len(first))
+            rows = (
+                _row(table, first, entry, keypoints[i], descriptors[i])
+                for i, entry in enumerate(entries[1:], start=1)
+            )
+            connection.executemany(f'INSERT INTO {table} VALUES ({places})', rows)
+
+
+def _row(
+    table: str,
+    first: tuple[Any, ...],
+    entry: ImageEntry,
+    keypoints: NDArray[np.float32],
+    descriptors: NDArray[np.uint8],
+) -> tuple[Any, ...]:
+    if table == 'frame_data':
+        return (entry.image_id, entry.image_id, *first[2:])
+    if table == 'images':
+        return (entry.image_id, entry.name, *first[2:])
+    data = {'keypoints': (keypoints.tobytes(),), 'descriptors': (descriptors.tobytes(),)}
+    return (entry.image_id, *first[1 : len(first) - (table in data)], *data.get(table, ()))
 
 
 def make_descriptors(count: int, rng: np.random.Generator) -> FloatArray:
