@@ -8,6 +8,7 @@ own, because faiss trusts the sizes in its own: everything is checked before it 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import importlib
 import importlib.util
 from pathlib import Path
@@ -67,7 +68,7 @@ class ApproximateSearch:
         centres = np.asarray(map_array(folder / CENTRES, np.dtype(np.float32)))
         codebook = np.asarray(map_array(folder / CODEBOOK, np.dtype(np.float32)))
         sizes = np.asarray(map_array(folder / SIZES, np.dtype(np.int64)))[:, 0]
-        problem = _problem(folder, len(rows), rows.shape[1], centres, codebook, sizes)
+        problem = next(_problems(folder / LISTS, rows.shape, centres, codebook, sizes), '')
         if problem:
             raise MapError(f'{folder} is damaged ({problem}): build the map again')
         self._dimension = centres.shape[1]
@@ -114,29 +115,30 @@ class ApproximateSearch:
         return np.unique(found[(found >= 0) & (found < len(self._rows))])
 
 
-def _problem(
-    folder: Path,
-    num_rows: int,
-    dimension: int,
+def _problems(
+    lists: Path,
+    shape: tuple[int, int],
     centres: FloatArray,
     codebook: FloatArray,
     sizes: IndexArray,
-) -> str:
-    num_codes, values = len(codebook) // CODE_VALUES, codebook.shape[1]
-    if len(codebook) % CODE_VALUES or num_codes * values != centres.shape[1]:
-        return f'centres {centres.shape} and codebook {codebook.shape} do not fit together'
-    if not dimension <= centres.shape[1] < dimension + max(num_codes, 1):
-        return f'it is of {centres.shape[1]} dimensions, the descriptors have {dimension}'
+) -> Iterator[str]:
+    num_rows, dimension = shape
+    num_codes = len(codebook) // CODE_VALUES
+    padded = centres.shape[1]
+    if len(codebook) % CODE_VALUES or num_codes == 0 or num_codes * codebook.shape[1] != padded:
+        yield f'centres {centres.shape} and codebook {codebook.shape} do not fit together'
+    if not dimension <= padded < dimension + num_codes:
+        yield f'it is of {padded} dimensions, the descriptors have {dimension}'
+    if not (np.isfinite(centres).all() and np.isfinite(codebook).all()):
+        yield 'it has numbers that are not finite'
     if len(sizes) != len(centres) or (sizes < 0).any() or (sizes > num_rows).any():
-        return f'{len(sizes)} lists for {len(centres)} centres, or a list of impossible length'
+        yield f'{len(sizes)} lists for {len(centres)} centres, or a list of impossible length'
     if sizes.sum() != num_rows:
-        return f'it lists {sizes.sum()} of {num_rows} images'
-    try:
-        length = (folder / LISTS).stat().st_size
-    except OSError as error:
-        return str(error)
+        yield f'it lists {sizes.sum()} of {num_rows} images'
+    length = lists.stat().st_size if lists.is_file() else 0
     expected = num_rows * (num_codes + ID_BYTES)
-    return '' if length == expected else f'{LISTS} has {length} bytes instead of {expected}'
+    if length != expected:
+        yield f'{lists.name} has {length} bytes instead of {expected}'
 
 
 def _make_index(centres: FloatArray, codebook: FloatArray) -> Any:

@@ -48,11 +48,12 @@ class StoredRows:
         return self.shape[0]
 
     def __getitem__(self, indices: NDArray[np.integer[Any]]) -> NDArray[Any]:
-        """Read rows (K, D), given by (K,) indices."""
-        wanted = np.arange(len(self))[indices] if (indices < 0).any() else indices
+        """Read rows (K, D), given by (K,) indices from 0 on."""
+        if ((indices < 0) | (indices >= len(self))).any():
+            raise IndexError(f'rows {indices} of {len(self)}')
         content = b''.join(
-            os.pread(self._descriptor, self._row_bytes, self._offset + int(row) * self._row_bytes)
-            for row in wanted
+            os.pread(self._descriptor, self._row_bytes, self._offset + row * self._row_bytes)
+            for row in indices.tolist()
         )
         return np.frombuffer(bytearray(content), self._dtype).reshape(-1, self.shape[1])
 
