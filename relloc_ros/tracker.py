@@ -239,7 +239,8 @@ class Tracker:
         prior = self._prior
         if prior is None:
             return ''
-        if observation.stamp_ns - prior.since_ns > self.config.prior_timeout * NS_PER_S:
+        # Of another clock than the images it would never be over.
+        if abs(observation.stamp_ns - prior.since_ns) > self.config.prior_timeout * NS_PER_S:
             self._prior = None
             self._note = 'nothing confirmed the initial pose: searching everywhere; '
             return ''

@@ -373,3 +373,124 @@ def test_a_prior_that_nothing_confirms_is_forgotten() -> None:
     assert not any(accepted(verdicts[:12]))
     assert verdicts[10].reason.startswith('nothing confirmed the initial pose')
     assert accepted(verdicts[12:]) == [True, True]
+
+
+@pytest.mark.parametrize('seconds_off', [-3600, 3600])
+def test_a_prior_by_another_clock_does_not_last(seconds_off: int) -> None:
+    tracker, robot = localized()
+    wrong = PoseEstimate(planar(-9.0, 0.0, 0.0), COVARIANCE)
+    tracker.set_prior(wrong, robot.stamp_ns + seconds_off * NS, robot.odometry)
+    assert accepted(run(tracker, robot, 3)) == [False, False, True]
+
+
+def test_a_fix_may_be_refused_for_its_rotation_alone() -> None:
+    tracker, robot = localized()
+    robot.drive()
+    verdict = tracker.update(robot.see(wrong=robot.where @ planar(0.0, 0.0, 0.5)))
+    assert not verdict.accepted
+    assert '29 deg' in verdict.reason
+
+
+def test_a_lever_arm_carries_doubt_about_the_heading_into_the_position() -> None:
+    tracker, robot = make_tracker(consensus_count=1), Robot()
+    unsure = np.diag([0.01**2] * 3 + [0.2**2] * 3)
+    first = robot.see()
+    assert first.pose is not None
+    tracker.update(
+        Observation(first.stamp_ns, PoseEstimate(first.pose.map_from_body, unsure), robot.odometry)
+    )
+    turned_by = planar(0.0, 0.0, 0.3)
+    robot.odometry, robot.where = robot.odometry @ planar(5.0, 0.0, 0.0), turned_by
+    robot.where = robot.where @ planar(5.0, 0.0, 0.0)
+    robot.stamp_ns += 10 * NS
+    verdict = tracker.update(robot.see())
+    assert (verdict.accepted, verdict.event) == (True, None)
+
+
+def test_two_places_that_look_alike_do_not_move_a_track_that_is_confirmed() -> None:
+    tracker, robot = localized()
+    twin = planar(8.0, 0.0, 0.0)
+    for _ in range(50):
+        robot.drive()
+        assert not tracker.update(robot.see(wrong=twin @ robot.where)).accepted
+        robot.drive()
+        assert not tracker.update(robot.see(wrong=twin @ robot.where)).accepted
+        assert accepted(run(tracker, robot, 1)) == [True]
+
+
+class World:
+    """What can happen to a robot, all of it at random."""
+
+    def __init__(self, seed: int, settings: dict[str, Any]) -> None:
+        self.random = np.random.default_rng(seed)
+        self.robot = Robot(seed, drift=0.05)
+        self.tracker = make_tracker(**settings)
+
+    def disturb(self) -> None:
+        """Let one thing happen."""
+        robot, tracker = self.robot, self.tracker
+        self.random.choice(
+            np.array(  # type: ignore[arg-type]
+                [
+                    lambda: setattr(robot, 'where', robot.somewhere()),
+                    lambda: setattr(robot, 'odometry', planar(0.0, 0.0, 0.0)),
+                    lambda: setattr(robot, 'odometry', planar(70.0, 0.0, 0.0)),
+                    lambda: robot.drive(float(self.random.uniform(1.0, 100.0))),
+                    lambda: setattr(robot, 'stamp_ns', robot.stamp_ns - 2 * NS),
+                    lambda: setattr(robot, 'stamp_ns', robot.stamp_ns - 3600 * NS),
+                    lambda: run(tracker, robot, int(self.random.integers(1, 400)), odometry=False),
+                    lambda: run(tracker, robot, 10, wrong=robot.somewhere()),
+                    lambda: tracker.update(Observation(robot.stamp_ns + 10**15, None, None)),
+                    lambda: tracker.tick(robot.stamp_ns + 10**12),
+                    lambda: tracker.set_prior(
+                        PoseEstimate(robot.somewhere(), COVARIANCE), robot.stamp_ns, robot.odometry
+                    ),
+                    tracker.reset,
+                ],
+                dtype=object,
+            )
+        )()
+
+    def watch(self, count: int) -> Verdict:
+        """Look around, three images of ten without a pose or with a wrong one; check verdicts."""
+        robot, tracker = self.robot, self.tracker
+        verdict = Verdict(tracker.state, False)
+        for _ in range(count):
+            robot.drive()
+            dice = self.random.random()
+            if dice < 0.15:
+                observation = robot.see_nothing()
+            else:
+                observation = robot.see(wrong=robot.somewhere() if dice < 0.3 else None)
+            verdict = tracker.update(observation)
+            assert verdict.state is tracker.state
+            if verdict.accepted:
+                assert tracker.last_fix is observation
+                assert (verdict.state, dice >= 0.3) == (LOCALIZED, True)
+                assert bool(verdict.reason) == (verdict.event is TrackingEvent.KIDNAPPED)
+            else:
+                assert verdict.event is None
+                assert verdict.reason
+        return verdict
+
+
+@pytest.mark.parametrize(
+    'settings', [{}, {'consensus_count': 4, 'consensus_window': 12}, {'consensus_window': 20}]
+)
+@pytest.mark.parametrize('seed', range(4))
+def test_whatever_happens_the_robot_is_found_again(seed: int, settings: dict[str, Any]) -> None:
+    world = World(seed, settings)
+    for _ in range(25):
+        for _ in range(world.random.integers(1, 4)):
+            world.disturb()
+        # prior_timeout is 10 s: 50 images.
+        world.watch(120)
+        fix = world.tracker.last_fix
+        assert fix is not None
+        assert world.robot.stamp_ns - fix.stamp_ns < 4 * NS
+        assert world.tracker.state in (LOCALIZED, SUSPECT)
+
+
+def test_the_same_images_get_the_same_verdicts() -> None:
+    first, second = (run(make_tracker(), Robot(5, drift=0.05), 60) for _ in range(2))
+    assert first == second
