@@ -10,7 +10,8 @@ from typing import Annotated, Optional
 from rich.table import Table
 import typer
 
-from relloc_ros.cli.console import print_error, print_note, progress_bar, stdout
+from relloc_ros.cli.check_command import check
+from relloc_ros.cli.console import print_note, progress_bar, stdout
 from relloc_ros.cli.edit_commands import add, remove
 from relloc_ros.cli.interruption import terminate_quietly
 from relloc_ros.cli.options import (
@@ -176,14 +177,4 @@ def info(map_folder: MapArgument) -> None:
     stdout.print(table)
 
 
-@app.command()
-def check(map_folder: MapArgument) -> None:
-    """Read everything in a map and report what is damaged; exit code 1 if anything is."""
-    from relloc_ros.map.check import check_map
-
-    problems = check_map(map_folder)
-    for problem in problems:
-        print_error(problem)
-    if problems:
-        raise typer.Exit(1)
-    stdout.print(f'map {map_folder} is complete and undamaged')
+app.command()(check)

@@ -70,6 +70,25 @@ class EssentialLocalizer(RigLocalizer):
             retrieved = retrieve_images(self.reference_map, query, self.config)
         if len(retrieved) == 0:
             return no_retrieval(query, timer)
+        return self.sight_among(query, seed, features, retrieved, timer)
+
+    def sight_among(
+        self,
+        query: QueryImage,
+        seed: int,
+        features: QueryFeatures,
+        retrieved: NDArray[np.intp],
+        timer: StageTimer,
+    ) -> Sighting:
+        """Find matches with some of the retrieved images; the query's pixels are not looked at.
+
+        Args:
+            query: its name and stamp count.
+            seed: of the random steps of this image.
+            features: of the query.
+            retrieved: (k,) indices of map images, most similar first.
+            timer: of the stages.
+        """
         with timer('matching'):
             matched = self._match(features, retrieved)
         points = None

@@ -1,0 +1,159 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Damage maps on purpose, and see what `relloc map check --deep` says.
+
+    python benchmarks/damaged_maps.py MAP... [--only DAMAGE]
+
+Prints one row for each map and damage: what was found, and the images that are rightly and wrongly
+suspected. `none` is the map as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+import shutil
+
+import numpy as np
+from rich.console import Console
+
+from relloc_ros.camera import Camera
+from relloc_ros.geometry import RigidTransform, interpolate
+from relloc_ros.map.checksums import content_checksums, make_map_id
+from relloc_ros.map.colmap_workspace import FeatureWriter, write_workspace
+from relloc_ros.map.feature_store import FeatureStore
+from relloc_ros.map.format import Manifest, current_generation
+from relloc_ros.map.image_index import ImageEntry, ImageIndex
+from relloc_ros.map.publication import new_generation
+
+console = Console(width=140)
+
+NOISE, NOISY_SHARE = 0.1, 0.05
+OFFSET_S = 0.05
+FOCAL_FACTOR = 1.03
+HALF_PIXEL = 0.5
+JUMP = 5.0
+"""A step this many times longer than the median is between two sequences."""
+
+
+@dataclass
+class MapParts:
+    """What damages change.
+
+    Attributes:
+        entries: of the images.
+        poses: cam_from_map of each.
+        cameras: by ID.
+        hurt: names of the images whose poses were changed one by one.
+    """
+
+    entries: list[ImageEntry]
+    poses: list[RigidTransform]
+    cameras: dict[int, Camera]
+    hurt: tuple[str, ...] = ()
+
+
+Damage = Callable[[MapParts], None]
+
+
+def noisy_poses(parts: MapParts) -> None:
+    """Shift 5 % of the cameras, at least one, by 0.1 units into random directions."""
+    rng = np.random.default_rng(5)
+    count = max(1, round(NOISY_SHARE * len(parts.poses)))
+    chosen = rng.choice(len(parts.poses), count, replace=False)
+    for index in chosen:
+        direction = rng.normal(size=3)
+        shift = NOISE * direction / np.linalg.norm(direction)
+        pose = parts.poses[index].inverse()
+        parts.poses[index] = RigidTransform(pose.rotation, pose.translation + shift).inverse()
+    parts.hurt = tuple(parts.entries[index].name for index in chosen)
+
+
+def swapped_images(parts: MapParts) -> None:
+    """Exchange the poses of two images."""
+    first, second = len(parts.poses) // 4, (3 * len(parts.poses)) // 5
+    parts.poses[first], parts.poses[second] = parts.poses[second], parts.poses[first]
+    parts.hurt = (parts.entries[first].name, parts.entries[second].name)
+
+
+def time_offset(parts: MapParts) -> None:
+    """Give each image the pose of 50 ms later."""
+    order = np.argsort([entry.stamp_ns for entry in parts.entries], kind='stable')
+    poses = [parts.poses[index].inverse() for index in order]
+    stamps = [parts.entries[index].stamp_ns for index in order]
+    steps = [
+        np.linalg.norm(after.translation - before.translation) for before, after in pairwise(poses)
+    ]
+    limit = JUMP * float(np.median(steps))
+    moved: list[RigidTransform] = []
+    for place in range(len(order)):
+        first = place if place + 1 < len(poses) and steps[place] <= limit else place - 1
+        span = 1e-9 * (stamps[first + 1] - stamps[first])
+        fraction = 1e-9 * (stamps[place] - stamps[first]) / span + OFFSET_S / span
+        moved.append(interpolate(poses[first], poses[first + 1], fraction))
+    for index, pose in zip(order, moved, strict=True):
+        parts.poses[index] = pose.inverse()
+
+
+def wrong_focal_length(parts: MapParts) -> None:
+    """Make all focal lengths 3 % longer."""
+    for key, camera in parts.cameras.items():
+        one = camera.to_pycolmap(1)
+        params = list(camera.params)
+        for index in one.focal_length_idxs():
+            params[index] *= FOCAL_FACTOR
+        parts.cameras[key] = replace(camera, params=tuple(params))
+
+
+def half_pixel(parts: MapParts) -> None:
+    """Forget that COLMAP's first pixel is at (0.5, 0.5)."""
+    for key, camera in parts.cameras.items():
+        one = camera.to_pycolmap(1)
+        params = list(camera.params)
+        for index in one.principal_point_idxs():
+            params[index] -= HALF_PIXEL
+        parts.cameras[key] = replace(camera, params=tuple(params))
+
+
+DAMAGES: dict[str, Damage] = {
+    'none': lambda parts: None,
+    'noisy_poses': noisy_poses,
+    'swapped_images': swapped_images,
+    'time_offset': time_offset,
+    'wrong_focal_length': wrong_focal_length,
+    'half_pixel': half_pixel,
+}
+
+
+def damage_map(source: Path, output: Path, damage: Damage) -> tuple[str, ...]:
+    """Write a damaged copy of a map, without 3D points; its own checksums are right.
+
+    Returns:
+        Names of the images whose poses were changed one by one.
+    """
+    old = current_generation(source)
+    manifest = Manifest.read(old.manifest)
+    index = ImageIndex.read(old)
+    with closing(FeatureStore(old.database, manifest.config.features)) as store:
+        parts = MapParts(
+            index.entries,
+            [RigidTransform.from_quat_wxyz(pose[:4], pose[4:]) for pose in index.poses],
+            store.cameras(),
+        )
+        damage(parts)
+        with new_generation(output, overwrite=False) as new:
+            write_workspace(new, parts.cameras, parts.entries, parts.poses)
+            with FeatureWriter(new, manifest.config.features) as writer:
+                for entry in parts.entries:
+                    writer.write_stored(entry.image_id, *store.stored(entry.image_id))
+            numbers = np.array([[*pose.quat_wxyz, *pose.translation] for pose in parts.poses])
+            ImageIndex(parts.entries, numbers, index.descriptors).write(new)
+            shutil.copyfile(old.vocabulary, new.vocabulary)
+            checksums = content_checksums(new, manifest.config)
+            replace(manifest, map_id=make_map_id(checksums), checksums=checksums).write(
+                new.manifest
+            )
+    return parts.hurt

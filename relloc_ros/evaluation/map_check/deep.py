@@ -1,0 +1,104 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Check a map by localizing its own images in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from relloc_ros.evaluation.map_check.corrections import estimate_corrections
+from relloc_ros.evaluation.map_check.coverage import Place, coverage_findings, places_of
+from relloc_ros.evaluation.map_check.explain import (
+    camera_findings,
+    depth_findings,
+    suspect_findings,
+    time_findings,
+)
+from relloc_ros.evaluation.map_check.leave_one_out import LeaveOneOut, LeftOut
+from relloc_ros.evaluation.map_check.pairs import image_motions, verified_pairs
+from relloc_ros.evaluation.map_check.suspects import doubtful_references, find_suspects
+from relloc_ros.map.findings import Finding
+from relloc_ros.map.reference_map import ReferenceMap
+
+__all__ = ['DeepCheck', 'check_by_localizing']
+
+Progress = Callable[[int, int, str], None]
+
+MIN_PAIRS = 6
+"""Fewer say nothing about a calibration."""
+MAX_FURTHER = 0.5
+"""Share of the samples that may be looked at in addition, because others disagree with them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeepCheck:
+    """What came out.
+
+    Attributes:
+        findings: errors first.
+        places: how localization went, for each image looked at.
+        num_images: of the map.
+    """
+
+    findings: list[Finding]
+    places: list[Place]
+    num_images: int
+
+
+def check_by_localizing(
+    reference_map: ReferenceMap, samples: int = 0, progress: Progress | None = None
+) -> DeepCheck:
+    """Localize images of a map in the rest of it, and explain what does not fit.
+
+    Args:
+        reference_map: the map.
+        samples: images to look at, spread over the map; 0 is all. With fewer, those that disagree
+            with the poses found for others are looked at as well.
+        progress: called with the number done, the number in all and the name of the image.
+    """
+    report = progress or (lambda done, total, stage: None)
+    leave_one_out = LeaveOneOut(reference_map)
+    left_outs = leave_one_out.run(_evenly(reference_map.num_images, samples), report)
+    places = places_of(left_outs)
+    further = doubtful_references(left_outs)[: int(MAX_FURTHER * len(left_outs))]
+    left_outs += leave_one_out.run(further, report)
+    report(0, 1, 'comparing')
+    suspects = find_suspects(leave_one_out, left_outs)
+    wrong = frozenset(suspect.left_out.index for suspect in suspects)
+    findings = [
+        *suspect_findings(suspects, reference_map.units),
+        *_systematic(reference_map, left_outs, wrong),
+        *_depths(reference_map, left_outs),
+        *coverage_findings([p for p in places if p.index not in wrong], reference_map.units),
+    ]
+    report(1, 1, 'comparing')
+    return DeepCheck(findings, places, reference_map.num_images)
+
+
+def _systematic(
+    reference_map: ReferenceMap, left_outs: Sequence[LeftOut], wrong: frozenset[int]
+) -> list[Finding]:
+    """Find what concerns all images alike."""
+    poses = [reference_map.cam_from_map(i).inverse() for i in range(reference_map.num_images)]
+    motions = image_motions(reference_map.stamps_ns.tolist(), poses)
+    pairs = verified_pairs(reference_map, left_outs, motions, wrong)
+    corrections = estimate_corrections(pairs) if len(pairs) >= MIN_PAIRS else None
+    if corrections is None:
+        return []
+    # A calibration that poses of another time seem to ask for means nothing.
+    return time_findings(corrections) or camera_findings(corrections, reference_map.cameras)
+
+
+def _depths(reference_map: ReferenceMap, left_outs: Sequence[LeftOut]) -> list[Finding]:
+    depths = np.array([left_out.depth for left_out in left_outs])
+    extent = float(np.ptp(reference_map.centres, axis=0).max())
+    return depth_findings(depths, extent, reference_map.units)
+
+
+def _evenly(count: int, samples: int) -> list[int]:
+    if samples <= 0 or samples >= count:
+        return list(range(count))
+    return sorted(set(np.linspace(0, count - 1, samples).astype(int).tolist()))
