@@ -52,8 +52,11 @@ class ImageSearch:
         """Find the images that may show what is seen near, as `ReferenceMap.images_near`."""
         if k not in self._reaches:
             self._reaches[k] = reach(self.centres, self.descriptors, self._search, k)
-        offsets = self.centres - centre
-        distances = np.sqrt(np.einsum('ij,ij->i', offsets, offsets))
-        near: Allowed = distances <= radius + self._reaches[k]
-        near[np.argpartition(distances, min(k, len(near)) - 1)[:k]] = True
+        # By columns: rows of three would be copied, for a large map tens of megabytes.
+        squares = np.zeros(len(self.centres))
+        for axis in range(3):
+            squares += (self.centres[:, axis] - centre[axis]) ** 2
+        near: Allowed = squares <= (radius + self._reaches[k]) ** 2
+        if np.count_nonzero(near) < k:
+            near[np.argpartition(squares, min(k, len(near)) - 1)[:k]] = True
         return near

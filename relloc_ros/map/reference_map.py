@@ -11,6 +11,7 @@ from types import TracebackType
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from relloc_ros.camera import Camera
 from relloc_ros.config import MapConfig
@@ -169,7 +170,8 @@ class ReferenceMap:
     @property
     def rotations(self) -> Array:
         """(N, 3, 3) rotations cam_from_map of all images."""
-        return np.array([self.cam_from_map(index).rotation for index in range(self.num_images)])
+        rotations = Rotation.from_quat(self._poses[:, [1, 2, 3, 0]])
+        return np.asarray(rotations.as_matrix())
 
     def features(self, index: int) -> MapFeatures:
         """Local features of an image, read from disk or the cache.
