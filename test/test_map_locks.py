@@ -20,6 +20,7 @@ from relloc_ros.map.check import check_map
 from relloc_ros.map.editing import add_images, remove_images
 from relloc_ros.map.format import Generation
 from relloc_ros.map.locks import is_held, reading, writing
+from relloc_ros.map.publication import new_generation
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.triangulation import triangulate_map
 
@@ -104,6 +105,15 @@ class TestWriters:
         with writing(path):
             assert str(os.getpid()) in (path / 'writer.lock').read_text()
         assert (path / 'writer.lock').read_text() == ''
+
+    def test_two_builds_of_one_new_map(self, posed, tmp_path):
+        with (
+            pytest.raises(MapError, match='made by another process meanwhile'),
+            new_generation(tmp_path / 'other', overwrite=False),
+        ):
+            build_map(posed[:3], tmp_path / 'other', CONFIG)
+        assert check_map(tmp_path / 'other') == []
+        assert not list(tmp_path.glob('.other*'))
 
 
 class TestReaders:

@@ -18,7 +18,7 @@ from relloc_ros.errors import RellocError
 from relloc_ros.geometry import RigidTransform, pose_error
 from relloc_ros.map.checksums import content_checksums, make_map_id
 from relloc_ros.map.feature_store import FeatureStore
-from relloc_ros.map.format import FORMAT_VERSION, Generation, Manifest, current_generation
+from relloc_ros.map.format import FORMAT_VERSION, Generation, Manifest
 from relloc_ros.map.image_index import ImageIndex
 from relloc_ros.map.points import MapPoints
 from relloc_ros.map.reference_map import ReferenceMap
@@ -34,9 +34,9 @@ def map_info(path: Path) -> dict[str, Any]:
     Raises:
         MapError: missing, no map, another format version, or damaged.
     """
-    generation = current_generation(path)
-    manifest = Manifest.read(generation.manifest)
     with ReferenceMap.open(path) as reference_map:
+        generation = reference_map.generation
+        manifest = Manifest.read(generation.manifest)
         extent = np.ptp(reference_map.centres, axis=0)
         cameras = {
             camera_id: f'{camera.model} {camera.width}x{camera.height} '
@@ -45,7 +45,8 @@ def map_info(path: Path) -> dict[str, Any]:
         }
         keypoints = reference_map.num_keypoints()
         points = reference_map.points
-    files = [file for file in generation.folder.rglob('*') if file.is_file()]
+        files = [file for file in generation.folder.rglob('*') if file.is_file()]
+        size = sum(file.stat().st_size for file in files)
     return {
         'path': str(path),
         'map_id': manifest.map_id,
@@ -59,7 +60,7 @@ def map_info(path: Path) -> dict[str, Any]:
         'points': 'none' if points is None else len(points),
         'cameras': cameras,
         'extent': [round(float(side), 3) for side in extent],
-        'size_mb': round(sum(file.stat().st_size for file in files) / 1e6, 1),
+        'size_mb': round(size / 1e6, 1),
         'config': flatten(manifest.config),
     }
 
@@ -67,9 +68,9 @@ def map_info(path: Path) -> dict[str, Any]:
 def check_map(path: Path) -> list[str]:
     """Read everything in a map and list what is wrong; an empty list means all is well."""
     try:
-        ReferenceMap.open(path).close()
-        generation = current_generation(path)
-        return [*_changed_content(generation), *_sparse_differences(generation)]
+        with ReferenceMap.open(path) as reference_map:
+            generation = reference_map.generation
+            return [*_changed_content(generation), *_sparse_differences(generation)]
     except RellocError as error:
         return [str(error)]
 

@@ -71,6 +71,11 @@ def _creating(output: Path) -> Iterator[Generation]:
         _sync_tree(generation.folder)
         _link(folder, generation)
         _sync(folder)
+        if os.path.lexists(output):
+            raise MapError(
+                f'{output} has been made by another process meanwhile: choose another output, or '
+                'replace it with --overwrite'
+            )
         folder.rename(output)
         _sync(output.parent)
         (output / LOCK).unlink()
