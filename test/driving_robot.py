@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 import subprocess
 import sys
 import time
@@ -120,7 +119,8 @@ class DrivingRobot(Node):
         self.frames.append((stamp_to_ns(message.header.stamp), found))
 
     def _take_diagnostics(self, message: DiagnosticArray) -> None:
-        self.diagnostics += message.status
+        name = f'{self.get_namespace().rstrip("/")}/{NODE_NAME}'
+        self.diagnostics += [status for status in message.status if status.hardware_id == name]
 
     def _take_tf(self, message: TFMessage) -> None:
         for item in message.transforms:
@@ -297,10 +297,3 @@ class Operator:
     def ask(self, name: str = 'max_rate') -> float:
         """Ask for a parameter; returns the seconds it took."""
         return self.call(self._get, GetParameters.Request(names=[name]))[1]
-
-
-def check_log(log: Path) -> str:
-    """Nobody wants to read a trace."""
-    text = log.read_text()
-    assert 'Traceback' not in text, text
-    return text

@@ -71,3 +71,10 @@ def call(executor: Executor, client: Any, request: Any) -> Any:
     future = client.call_async(request)
     spin_until(executor, future.done)
     return future.result()
+
+
+def check_log(log: Path) -> str:
+    """Nobody wants to read a trace."""
+    text = log.read_text()
+    assert 'Traceback' not in text, text
+    return text

@@ -88,6 +88,12 @@ def test_lifecycle_by_services_first_with_a_bad_map(
         assert operator.change(Transition.TRANSITION_DEACTIVATE)
         assert operator.change(Transition.TRANSITION_CLEANUP)
         assert values(operator.next_diagnostic())['map_id'] == ''
+        assert operator.change(Transition.TRANSITION_CONFIGURE)
+        assert operator.change(Transition.TRANSITION_ACTIVATE)
+        assert values(operator.next_diagnostic())['state'] == 'WAITING'
+        assert operator.change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
+        assert values(operator.next_diagnostic())['state'] == 'UNCONFIGURED'
+        assert not operator.change(Transition.TRANSITION_CONFIGURE)
         assert end(process, signal.SIGINT) == 0
     text = log.read_text()
     assert 'cannot configure' in text

@@ -18,10 +18,10 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('tf2_msgs')
 
-from driving_robot import INPUTS, NS, DrivingRobot, Operator, check_log
+from driving_robot import INPUTS, NS, DrivingRobot, Operator
 from lifecycle_msgs.msg import Transition
 from robot_room import NUM_PLACES
-from ros_process import parameters, running_node
+from ros_process import check_log, parameters, running_node
 
 from relloc_ros.geometry import RigidTransform, pose_error
 
@@ -30,8 +30,6 @@ TOLERANCE_S = 0.25
 TF_RATE_HZ = 50.0
 FIX_ERROR_M = 0.03
 FIX_ERROR_RAD = 0.01
-CORRECTED_ERROR_M = 0.15
-"""Odometry drifts by 0.13 m in a second, and each image takes some tenths."""
 
 
 @dataclass
@@ -121,8 +119,7 @@ def test_drift_of_odometry_is_corrected(drive: Drive) -> None:
             errors.append(tf_error(drive.robot, correction, at_ns))
             uncorrected.append(tf_error(drive.robot, map_from_odom, at_ns))
     assert max(uncorrected) > 0.4
-    assert np.median(errors) < CORRECTED_ERROR_M / 2
-    assert max(errors) < max(uncorrected) / 2
+    assert np.median(errors) < max(uncorrected) / 3
 
 
 def test_map_to_odom_at_the_stamp_of_each_fix(drive: Drive) -> None:

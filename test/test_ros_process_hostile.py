@@ -17,9 +17,9 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('tf2_msgs')
 
-from driving_robot import INPUTS, NODE_NAME, NS, DrivingRobot, Operator, check_log
+from driving_robot import INPUTS, NODE_NAME, NS, DrivingRobot, Operator
 from lifecycle_msgs.msg import Transition
-from ros_process import end, parameters, running_node
+from ros_process import check_log, end, parameters, running_node
 from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import SetBool, Trigger
 from tf2_msgs.msg import TFMessage

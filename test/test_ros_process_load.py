@@ -14,9 +14,9 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('tf2_msgs')
 
-from driving_robot import INPUTS, NODE_NAME, DrivingRobot, Operator, check_log
+from driving_robot import INPUTS, NODE_NAME, DrivingRobot, Operator
 from lifecycle_msgs.msg import Transition
-from ros_process import end, parameters, running_node
+from ros_process import check_log, end, parameters, running_node
 from std_srvs.srv import Trigger
 
 SLOW_NODE = str(Path(__file__).with_name('slow_node.py'))
@@ -62,7 +62,7 @@ def test_memory_answers_and_counts_under_load(robot: DrivingRobot, tmp_path: Pat
         assert end(process, signal.SIGINT) == 0
     check_log(log)
     assert abs(after_kib - before_kib) < 0.05 * before_kib
-    assert len(durations_s) > 100
+    assert len(durations_s) > 30
     assert np.percentile(durations_s, 95) < 0.1
     assert max(durations_s) < 5.0
     assert len(reports) >= 5

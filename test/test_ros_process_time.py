@@ -13,8 +13,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('tf2_msgs')
 
-from driving_robot import INPUTS, NS, DrivingRobot, check_log
-from ros_process import end, parameters, running_node
+from driving_robot import INPUTS, NS, DrivingRobot
+from ros_process import check_log, end, parameters, running_node
 
 from relloc_ros.geometry import pose_error
 

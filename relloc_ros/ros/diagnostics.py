@@ -174,4 +174,7 @@ class Diagnostics:
             values.update(part.values())
         stamp_ns = self._node.get_clock().now().nanoseconds
         name = f'{self._node.get_name()}: localization'
-        self._publisher.publish(diagnostic_message(stamp_ns, name, level, text, values))
+        message = diagnostic_message(stamp_ns, name, level, text, values)
+        # The topic is the same for a whole fleet, and so is the name.
+        message.status[0].hardware_id = self._node.get_fully_qualified_name()
+        self._publisher.publish(message)
