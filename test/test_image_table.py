@@ -91,6 +91,13 @@ def test_images_are_found_by_digest(tmp_path: Path) -> None:
     assert table.with_digest('ff' * 16).tolist() == []
 
 
+def test_images_are_found_by_name(tmp_path: Path) -> None:
+    entries = some_entries(50)
+    table = ImageTable(write(tmp_path / 'images.txt', entries))
+    assert [table.with_name(entry.name) for entry in entries] == list(range(50))
+    assert table.with_name('other') is None
+
+
 def test_an_empty_list_has_no_images(tmp_path: Path) -> None:
     assert len(ImageTable(write(tmp_path / 'images.txt', []))) == 0
 

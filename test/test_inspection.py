@@ -85,7 +85,7 @@ def test_the_chosen_are_localized_again_with_their_map_images():
         Status.TOO_FEW_INLIERS, 'few', 7, 'essential', retrieved=('d', 'b', 'gone'), pairs=pairs
     )
     reference_map = SimpleNamespace(
-        image_names=('a', 'b', 'c', 'd', 'e'),
+        index_of={name: i for i, name in enumerate('abcde')}.get,
         thumbnail=lambda i: None if i == 1 else np.full((30, 40, 3), i, np.uint8),
         camera=lambda i: CAMERA,
     )

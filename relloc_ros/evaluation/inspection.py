@@ -126,12 +126,12 @@ def _map_pictures(
     localization: Localization, pairs: Sequence[PairMatches], reference_map: ReferenceMap
 ) -> dict[str, MapPicture]:
     names = chain((pair.image_name for pair in pairs), localization.retrieved)
-    index = {name: i for i, name in enumerate(reference_map.image_names)}
     pictures = {}
     for name in list(dict.fromkeys(names))[:NUM_MAP_IMAGES]:
-        image = reference_map.thumbnail(index[name]) if name in index else None
-        if image is not None:
-            camera = reference_map.camera(index[name])
+        index = reference_map.index_of(name)
+        image = None if index is None else reference_map.thumbnail(index)
+        if index is not None and image is not None:
+            camera = reference_map.camera(index)
             pictures[name] = MapPicture(image, (camera.width, camera.height))
     return pictures
 

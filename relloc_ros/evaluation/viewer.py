@@ -130,9 +130,8 @@ class RunViewer:
     def _thumbnail(self, outcome: Outcome) -> NDArray[np.uint8] | None:
         if self._map is None or not outcome.retrieved:
             return None
-        if outcome.retrieved[0] not in self._map.image_names:
-            return None
-        image = self._map.thumbnail(self._map.image_names.index(outcome.retrieved[0]))
+        index = self._map.index_of(outcome.retrieved[0])
+        image = None if index is None else self._map.thumbnail(index)
         return None if image is None else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 

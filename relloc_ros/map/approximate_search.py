@@ -88,7 +88,7 @@ class ApproximateSearch:
             found = np.flatnonzero(allowed)
             if len(found) > max(FEW_ROWS, k):
                 found = self._allowed_shortlist(query, k, allowed, len(found))
-        similarities = self._rows[found] @ query
+        similarities = np.einsum('ij,j->i', self._rows[found], query)
         best = np.argsort(-similarities, kind='stable')[:k]
         return found[best], similarities[best]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from io import RawIOBase
 import os
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 import weakref
 
 import numpy as np
@@ -24,6 +24,7 @@ DIGEST_BYTES = 16
 BLOCK_BYTES = 2**20
 LINES_AT_ONCE = 10_000
 NEWLINE = ord('\n')
+SIDES: tuple[Literal['left'], Literal['right']] = ('left', 'right')
 
 T_co = TypeVar('T_co', covariant=True)
 
@@ -125,11 +126,26 @@ class ImageTable(LazySequence[ImageEntry]):
             ) from error
         super().__init__(lines, ImageEntry.parse)
         self.names: Sequence[str] = LazySequence(lines, _name)
+        self._by_hash: tuple[NDArray[np.int64], NDArray[np.int32]] | None = None
 
     def with_digest(self, digest: str) -> NDArray[np.intp]:
         """Find the images with this content."""
         wanted = np.frombuffer(bytes.fromhex(digest), np.uint8)
         return np.flatnonzero((self.digests == wanted).all(axis=1))
+
+    def with_name(self, name: str) -> int | None:
+        """Find the image of this name.
+
+        The first call reads all names, which takes a second for a million.
+        """
+        if self._by_hash is None:
+            hashes = np.fromiter(map(hash, self.names), np.int64, len(self))
+            order = np.argsort(hashes).astype(np.int32)
+            self._by_hash = hashes[order], order
+        hashes, order = self._by_hash
+        first, last = (np.searchsorted(hashes, hash(name), side) for side in SIDES)
+        rows = (int(row) for row in order[first:last])
+        return next((row for row in rows if self.names[row] == name), None)
 
     def _fill(self, file: RawIOBase, starts: NDArray[np.int64]) -> None:
         done, position = 0, 0

@@ -162,6 +162,10 @@ class ReferenceMap:
         same = self._entries.with_digest(image_digest(image))
         return self.image_names[int(same[-1])] if len(same) else None
 
+    def index_of(self, name: str) -> int | None:
+        """Give the index of the image of this name; None if there is none."""
+        return self._entries.with_name(name)
+
     def cam_from_map(self, index: int) -> RigidTransform:
         """Pose of an image."""
         pose = self._poses[index]
