@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import fields
+import inspect
 import json
 import os
 from pathlib import Path
@@ -16,12 +18,14 @@ import numpy as np
 import pytest
 from rendered_room import PINHOLE, look, write_views
 
+from relloc_ros.cli import edit_commands, map_commands
 from relloc_ros.cli.main import main
 from relloc_ros.evaluation.frame_agreement import compare_frames
 from relloc_ros.geometry import RigidTransform, exp_so3
 from relloc_ros.map.builder import build_map
 from relloc_ros.map.check import check_map, map_info
 from relloc_ros.map.locks import writing
+from relloc_ros.map.sources import SourceOptions
 
 COLUMNS = ['image', 'x', 'y', 'z', 'qx', 'qy', 'qz', 'qw', 'camera']
 CAMERA = f'{PINHOLE.model},{PINHOLE.width},{PINHOLE.height},' + ','.join(map(str, PINHOLE.params))
@@ -141,6 +145,12 @@ def test_wrong_usage(relloc, path, tmp_path, arguments):
     places = {'MAP': path, 'OUT': tmp_path / 'out'}
     assert relloc('map', *(places.get(item, item) for item in arguments))[0] == 2
     assert not (tmp_path / 'out').exists()
+
+
+def test_what_can_be_built_from_can_be_added():
+    of_sources = {field.name for field in fields(SourceOptions)} - {'progress'}
+    for command in (map_commands.build, edit_commands.add):
+        assert of_sources <= inspect.signature(command).parameters.keys()
 
 
 class TestFrames:

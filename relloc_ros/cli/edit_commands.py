@@ -17,6 +17,7 @@ from relloc_ros.cli.source_options import (
     CameraFrame,
     CameraInfoTopic,
     CameraOption,
+    Extrinsics,
     FormatName,
     ImageTopic,
     MapFrame,
@@ -75,6 +76,7 @@ def add(
     pose_frame: PoseFrame = None,
     camera_frame: CameraFrame = None,
     odom_frame: OdomFrame = None,
+    extrinsics: Extrinsics = None,
     overwrite_images: Annotated[
         bool,
         typer.Option('--overwrite-images', help='Replace images that the map has by this name.'),
@@ -115,6 +117,7 @@ def add(
         pose_frame=pose_frame,
         camera_frame=camera_frame,
         odom_frame=odom_frame,
+        extrinsics=extrinsics,
     )
     with progress_bar('adding images') as progress:
         agreement = compare_frames(map_folder, posed, progress)
