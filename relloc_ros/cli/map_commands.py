@@ -14,6 +14,7 @@ from relloc_ros.cli.check_command import check
 from relloc_ros.cli.console import print_note, progress_bar, stdout
 from relloc_ros.cli.edit_commands import add, remove
 from relloc_ros.cli.interruption import terminate_quietly
+from relloc_ros.cli.keyframe_options import KeyframeAngle, KeyframeDistance, thinned
 from relloc_ros.cli.options import (
     ConfigFile,
     ImagesFolder,
@@ -85,6 +86,8 @@ def build(
     camera_frame: CameraFrame = None,
     odom_frame: OdomFrame = None,
     extrinsics: Extrinsics = None,
+    keyframe_distance: KeyframeDistance = None,
+    keyframe_angle: KeyframeAngle = None,
     settings: Settings = None,
     config: ConfigFile = None,
     vocabulary: Annotated[
@@ -128,6 +131,7 @@ def build(
         odom_frame=odom_frame,
         extrinsics=extrinsics,
     )
+    posed = thinned(posed, keyframe_distance, keyframe_angle, units)
     with progress_bar('building the map') as progress:
         build_map(
             posed,
