@@ -9,19 +9,24 @@ sentence. Nested blocks give dotted keys: ``essential.refinement``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass as plain_dataclass
-from dataclasses import fields
-import difflib
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field
 from pydantic.dataclasses import dataclass
-from pydantic.fields import FieldInfo
-import yaml
 
-from relloc_ros.errors import ConfigError
+from relloc_ros.config_schema import (
+    STRICT,
+    Names,
+    Parameter,
+    Value,
+    flatten,
+    make_config,
+    nearest,
+    parameters,
+    parse_assignments,
+    read_config_file,
+    setting,
+)
 
 __all__ = [
     'EssentialConfig',
@@ -35,110 +40,72 @@ __all__ = [
     'Value',
     'flatten',
     'make_config',
+    'nearest',
     'parameters',
     'parse_assignments',
     'read_config_file',
 ]
-
-Mutability = Literal['live', 'reload', 'inactive', 'read_only']
-"""When a running node takes a change: at once, when asked to load its map again, on the next
-activation (refused while active), or never."""
-
-STRICT = ConfigDict(extra='forbid', allow_inf_nan=False)
-
-
-Value = bool | int | float | str | list[str]
-"""What a setting can be."""
-
-
-def _split(value: Any) -> Any:
-    return [item.strip() for item in value.split(',')] if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
-"""A list of names, in text divided by commas. Empty is `['']`: an empty list in a parameter file
-has no type for ROS."""
-
-
-def _setting(
-    default: Any,
-    description: str,
-    *,
-    unit: str = '',
-    ge: float | None = None,
-    gt: float | None = None,
-    le: float | None = None,
-    mutability: Mutability = 'inactive',
-) -> Any:
-    return Field(
-        default=default,
-        description=description,
-        ge=ge,
-        gt=gt,
-        le=le,
-        json_schema_extra={'unit': unit, 'mutability': mutability},
-    )
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class EssentialConfig:
     """Settings of the default localizer `essential`."""
 
-    pair_estimator: Literal['sift_5pt'] = _setting(
+    pair_estimator: Literal['sift_5pt'] = setting(
         'sift_5pt',
         'How the essential matrix of the query and one map image is estimated.',
     )
-    refinement: Literal['none', 'epipolar', 'local_structure'] = _setting(
+    refinement: Literal['none', 'epipolar', 'local_structure'] = setting(
         'local_structure',
         'What follows the RANSAC over pairs: nothing, all matches of all pairs, or triangulated '
         'points.',
     )
-    max_pairs: int = _setting(
+    max_pairs: int = setting(
         12,
         'Map images used for one query, after diversity and re-ranking.',
         ge=2,
         le=50,
     )
-    min_image_distance: float = _setting(
+    min_image_distance: float = setting(
         0.0,
         'Least distance between the map images used (a of the paper); 0 derives it.',
         unit='map units',
         ge=0,
     )
-    max_image_distance: float = _setting(
+    max_image_distance: float = setting(
         0.0,
         'Largest distance between the map images used (b of the paper); 0 derives it.',
         unit='map units',
         ge=0,
     )
-    min_agreeing_pairs: int = _setting(
+    min_agreeing_pairs: int = setting(
         3,
         'Fewer map images whose essential matrix agrees with the pose than this: TOO_FEW_INLIERS.',
         ge=2,
         le=50,
     )
-    epipolar_threshold_px: float = _setting(
+    epipolar_threshold_px: float = setting(
         0.5,
         'RANSAC threshold of the Sampson error of one pair.',
         unit='px',
         gt=0,
         le=50,
     )
-    reprojection_threshold_px: float = _setting(
+    reprojection_threshold_px: float = setting(
         3.0,
         'Threshold of triangulation and of the absolute pose.',
         unit='px',
         gt=0,
         le=50,
     )
-    min_triangulation_angle_deg: float = _setting(
+    min_triangulation_angle_deg: float = setting(
         1.0,
         'Least angle between two rays of a triangulated point.',
         unit='deg',
         gt=0,
         le=45,
     )
-    max_direction_angle_deg: float = _setting(
+    max_direction_angle_deg: float = setting(
         15.0,
         'A pair supports a pose hypothesis if its translation direction agrees within this angle.',
         unit='deg',
@@ -151,12 +118,12 @@ class EssentialConfig:
 class RetrievalConfig:
     """Settings of the baseline localizer `retrieval`."""
 
-    interpolation: Literal['none', 'affine', 'equal', 'inverse_distance'] = _setting(
+    interpolation: Literal['none', 'affine', 'equal', 'inverse_distance'] = setting(
         'none',
         'How the poses of the most similar images are combined: the first alone, or weights by '
         'descriptors, equal, by inverse distance of descriptors.',
     )
-    num_neighbours: int = _setting(
+    num_neighbours: int = setting(
         4, 'Map images whose poses are combined, or spread out the covariance.', ge=1, le=1000
     )
 
@@ -165,18 +132,18 @@ class RetrievalConfig:
 class StructureConfig:
     """Settings of the localizer `structure`, which wants a map with 3D points."""
 
-    matching: Literal['retrieved', 'direct'] = _setting(
+    matching: Literal['retrieved', 'direct'] = setting(
         'retrieved',
         'Whether the query is matched with retrieved images, or with the points of the whole map '
         'by visual words.',
     )
-    max_images: int = _setting(
+    max_images: int = setting(
         12, 'Retrieved images that are matched, after diversity and re-ranking.', ge=1, le=50
     )
-    max_matches: int = _setting(
+    max_matches: int = setting(
         200, 'Direct matching stops at this many matches.', ge=20, le=100000
     )
-    reprojection_threshold_px: float = _setting(
+    reprojection_threshold_px: float = setting(
         3.0, 'Largest reprojection error of an inlier.', unit='px', gt=0, le=50
     )
 
@@ -185,75 +152,75 @@ class StructureConfig:
 class LocalizationConfig:
     """Settings of the path from image to pose, the same for node, CLI and evaluation."""
 
-    localizer: str = _setting('essential', 'Name of the method in the LOCALIZERS table.')
-    top_k: int = _setting(50, 'Map images retrieved by the global descriptor.', ge=1, le=1000)
-    min_similarity: float = _setting(
+    localizer: str = setting('essential', 'Name of the method in the LOCALIZERS table.')
+    top_k: int = setting(50, 'Map images retrieved by the global descriptor.', ge=1, le=1000)
+    min_similarity: float = setting(
         0.0,
         'Map images whose global descriptor is less similar (cosine) are not considered.',
         ge=-1,
         le=1,
     )
-    max_keypoints: int = _setting(
+    max_keypoints: int = setting(
         2000, 'Local features kept in a query image, strongest first.', ge=16, le=100000
     )
-    matcher: Literal['mutual_ratio', 'lighterglue'] = _setting(
+    matcher: Literal['mutual_ratio', 'lighterglue'] = setting(
         'mutual_ratio',
         'How local features are matched; lighterglue is for maps with features: xfeat.',
     )
-    match_ratio: float = _setting(
+    match_ratio: float = setting(
         0.0,
         'Largest ratio of nearest to second-nearest descriptor distance; 0 takes what suits the '
         "map's features (rootsift 0.85, xfeat 0.95).",
         ge=0,
         le=1,
     )
-    min_match_agreement: float = _setting(
+    min_match_agreement: float = setting(
         0.15,
         'Fewer of all matches on the epipolar lines of the pose than this: TOO_FEW_INLIERS.',
         ge=0,
         le=1,
     )
-    min_inliers: int = _setting(
+    min_inliers: int = setting(
         20,
         'Fewer query keypoints that support the pose than this: TOO_FEW_INLIERS.',
         ge=6,
         le=10000,
     )
-    max_position_std: float = _setting(
+    max_position_std: float = setting(
         1.0,
         'A pose whose position is less sure than this (largest axis) is GATED; 0 switches off.',
         unit='map units',
         ge=0,
     )
-    max_orientation_std: float = _setting(
+    max_orientation_std: float = setting(
         0.2,
         'A pose whose rotation is less sure than this (largest axis) is GATED; 0 switches off.',
         unit='rad',
         ge=0,
     )
-    covariance_scale: float = _setting(1.0, 'Factor on every covariance.', gt=0, le=1e6)
-    resized_images: bool = _setting(
+    covariance_scale: float = setting(1.0, 'Factor on every covariance.', gt=0, le=1e6)
+    resized_images: bool = setting(
         False,
         'An image message of another size than its camera_info, but of the same shape, was '
         'resized; without this it is refused.',
     )
-    random_seed: int = _setting(
+    random_seed: int = setting(
         0,
         'Seed of every random step; a frame uses it together with its stamp.',
         ge=0,
         le=2**31 - 1,
     )
-    weights_folder: str = _setting(
+    weights_folder: str = setting(
         '', "Folder with the weights of the map's networks; empty takes the installed packages."
     )
-    descriptor_cache_mb: int = _setting(
+    descriptor_cache_mb: int = setting(
         128,
         'Memory for descriptors of map images read on demand.',
         unit='MiB',
         ge=1,
         le=1048576,
     )
-    num_threads: int = _setting(
+    num_threads: int = setting(
         0,
         'Threads of OpenCV; 0 leaves it alone. BLAS and networks use one.',
         ge=0,
@@ -268,44 +235,44 @@ class LocalizationConfig:
 class MapConfig:
     """Settings a map is built with; kept in its map.yaml, so that queries are treated alike."""
 
-    features: Literal['rootsift', 'xfeat'] = _setting(
+    features: Literal['rootsift', 'xfeat'] = setting(
         'rootsift', 'Local features of the map images and of its queries.'
     )
-    max_keypoints: int = _setting(
+    max_keypoints: int = setting(
         3000, 'Local features kept per map image, strongest first.', ge=16, le=100000
     )
-    global_descriptor: Literal['dense_vlad', 'efficientnet_gem'] = _setting(
+    global_descriptor: Literal['dense_vlad', 'efficientnet_gem'] = setting(
         'dense_vlad', 'Global descriptor used for retrieval.'
     )
-    vlad_clusters: int = _setting(64, 'Visual words of the VLAD vocabulary.', ge=2, le=1024)
-    descriptor_dimension: int = _setting(
+    vlad_clusters: int = setting(64, 'Visual words of the VLAD vocabulary.', ge=2, le=1024)
+    descriptor_dimension: int = setting(
         512,
         'Dimension of the whitened global descriptor, at most the number of images.',
         ge=2,
         le=4096,
     )
-    weights_folder: str = _setting(
+    weights_folder: str = setting(
         '', 'Folder with the weights of learned features; empty takes the installed packages.'
     )
-    random_seed: int = _setting(0, 'Seed of the vocabulary.', ge=0, le=2**31 - 1)
+    random_seed: int = setting(0, 'Seed of the vocabulary.', ge=0, le=2**31 - 1)
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class NodeConfig:
     """Settings of the ROS node around the localizer; names follow Nav2's AMCL where it has one."""
 
-    map_path: str = _setting('', 'Folder of the map.', mutability='reload')
-    global_frame_id: str = _setting('map', 'Frame of the published pose.')
-    odom_frame_id: str = _setting('odom', 'Frame of odometry, child of the map frame.')
-    base_frame_id: str = _setting('base_link', 'Frame of the robot, the body whose pose is meant.')
-    camera_frame: str = _setting(
+    map_path: str = setting('', 'Folder of the map.', mutability='reload')
+    global_frame_id: str = setting('map', 'Frame of the published pose.')
+    odom_frame_id: str = setting('odom', 'Frame of odometry, child of the map frame.')
+    base_frame_id: str = setting('base_link', 'Frame of the robot, the body whose pose is meant.')
+    camera_frame: str = setting(
         '', "Optical frame of the camera; empty takes the image's frame_id."
     )
-    tf_broadcast: bool = _setting(True, 'False is the same as tf_mode: none.')
-    tf_mode: Literal['map_to_odom', 'map_to_base', 'none'] = _setting(
+    tf_broadcast: bool = setting(True, 'False is the same as tf_mode: none.')
+    tf_mode: Literal['map_to_odom', 'map_to_base', 'none'] = setting(
         'map_to_odom', 'Which transform is broadcast.'
     )
-    transform_tolerance: float = _setting(
+    transform_tolerance: float = setting(
         0.1,
         'How far map to odom is post-dated.',
         unit='s',
@@ -313,7 +280,7 @@ class NodeConfig:
         le=10,
         mutability='live',
     )
-    transform_timeout: float = _setting(
+    transform_timeout: float = setting(
         0.2,
         'How long a frame waits for late TF.',
         unit='s',
@@ -321,10 +288,10 @@ class NodeConfig:
         le=10,
         mutability='live',
     )
-    tf_publish_rate: float = _setting(
+    tf_publish_rate: float = setting(
         20.0, 'Rate at which map to odom is repeated.', unit='Hz', gt=0, le=1000
     )
-    tf_lost_timeout: float = _setting(
+    tf_lost_timeout: float = setting(
         0.0,
         'When this long without a fix, map to odom is not repeated any more; 0 is never.',
         unit='s',
@@ -332,10 +299,10 @@ class NodeConfig:
         le=86400,
         mutability='live',
     )
-    two_d_mode: bool = _setting(
+    two_d_mode: bool = setting(
         False, 'The robot drives on the plane z = 0: pose and map to odom without roll and pitch.'
     )
-    correction_speed: float = _setting(
+    correction_speed: float = setting(
         0.0,
         'Speed at which a correction of map to odom moves the robot; 0 is at once.',
         unit='m/s',
@@ -343,7 +310,7 @@ class NodeConfig:
         le=100,
         mutability='live',
     )
-    correction_turn_rate: float = _setting(
+    correction_turn_rate: float = setting(
         0.0,
         'Rate at which a correction of map to odom turns the robot; 0 is at once.',
         unit='rad/s',
@@ -351,29 +318,29 @@ class NodeConfig:
         le=100,
         mutability='live',
     )
-    image_transport: Literal['raw', 'compressed'] = _setting(
+    image_transport: Literal['raw', 'compressed'] = setting(
         'raw',
         'raw subscribes to the image topic, compressed to the same name + /compressed.',
     )
-    cameras: Names = _setting(
+    cameras: Names = setting(
         ('',),
         'Names of the cameras of a rig, with topics NAME/image and NAME/camera_info; empty is one '
         'camera on image and camera_info.',
     )
-    rig_slop: float = _setting(
+    rig_slop: float = setting(
         0.02,
         "Images of a rig's cameras further apart in time do not belong together.",
         unit='s',
         ge=0,
         le=10,
     )
-    virtual_rig_size: int = _setting(
+    virtual_rig_size: int = setting(
         1,
         'Images of one moving camera that are localized together, by the odometry between them.',
         ge=1,
         le=20,
     )
-    max_rate: float = _setting(
+    max_rate: float = setting(
         5.0,
         'Images processed per second at most; 0 is no limit.',
         unit='Hz',
@@ -381,7 +348,7 @@ class NodeConfig:
         le=1000,
         mutability='live',
     )
-    update_min_d: float = _setting(
+    update_min_d: float = setting(
         0.0,
         'A localized robot that has moved less, and turned less than update_min_a, is not '
         'localized again; 0 here or there is always.',
@@ -390,7 +357,7 @@ class NodeConfig:
         le=1000,
         mutability='live',
     )
-    update_min_a: float = _setting(
+    update_min_a: float = setting(
         0.0,
         'See update_min_d.',
         unit='rad',
@@ -398,7 +365,7 @@ class NodeConfig:
         le=7,
         mutability='live',
     )
-    image_timeout: float = _setting(
+    image_timeout: float = setting(
         2.0,
         'Without an image for this long, diagnostics warn.',
         unit='s',
@@ -406,10 +373,10 @@ class NodeConfig:
         le=3600,
         mutability='live',
     )
-    relocalize_frames: int = _setting(
+    relocalize_frames: int = setting(
         10, 'Images after which ~/relocalize gives up.', ge=1, le=10000, mutability='live'
     )
-    relocalize_timeout: float = _setting(
+    relocalize_timeout: float = setting(
         10.0,
         'Time after which ~/relocalize gives up.',
         unit='s',
@@ -417,13 +384,13 @@ class NodeConfig:
         le=3600,
         mutability='live',
     )
-    use_initial_pose: bool = _setting(
+    use_initial_pose: bool = setting(
         True, 'Listen to initialpose: the search is restricted to its surroundings.'
     )
-    publish_initial_pose: bool = _setting(
+    publish_initial_pose: bool = setting(
         False, 'Tell another localizer, as AMCL, where the robot is, on ~/initialpose.'
     )
-    initial_pose_timeout: float = _setting(
+    initial_pose_timeout: float = setting(
         10.0,
         'How long ~/initialpose is repeated until amcl_pose agrees; 0 sends it once.',
         unit='s',
@@ -431,10 +398,10 @@ class NodeConfig:
         le=3600,
         mutability='live',
     )
-    serve_global_localization: bool = _setting(
+    serve_global_localization: bool = setting(
         True, 'Serve reinitialize_global_localization; not beside AMCL, which does.'
     )
-    bond_heartbeat_period: float = _setting(
+    bond_heartbeat_period: float = setting(
         0.25,
         "Period of the bond with Nav2's lifecycle manager; 0 is no bond. With autostart there is "
         'no manager, and none is kept.',
@@ -442,7 +409,7 @@ class NodeConfig:
         ge=0,
         le=60,
     )
-    autostart: bool = _setting(
+    autostart: bool = setting(
         False,
         'Configure and activate at start; a lifecycle manager wants false.',
         mutability='read_only',
@@ -453,256 +420,69 @@ class NodeConfig:
 class TrackingConfig:
     """Settings of the tracker: which poses of a sequence are trusted."""
 
-    mahalanobis_threshold: float = _setting(
+    mahalanobis_threshold: float = setting(
         22.46,
         'Squared Mahalanobis distance (chi-squared, 6 degrees of freedom) beyond which two poses '
         'contradict each other.',
         gt=0,
         le=1e12,
     )
-    consensus_count: int = _setting(
+    consensus_count: int = setting(
         3,
         'Poses that must agree before the first is trusted, or one that contradicts the track; 1 '
         'switches it off.',
         ge=1,
         le=100,
     )
-    consensus_window: int = _setting(5, 'Images among which they must be.', ge=1, le=1000)
-    suspect_timeout: float = _setting(
+    consensus_window: int = setting(5, 'Images among which they must be.', ge=1, le=1000)
+    suspect_timeout: float = setting(
         3.0, 'So long after the last fix: SUSPECT.', unit='s', gt=0, le=86400
     )
-    lost_timeout: float = _setting(
+    lost_timeout: float = setting(
         30.0,
         'So long after the last fix: LOST, and consensus is needed again.',
         unit='s',
         gt=0,
         le=86400,
     )
-    lost_position_std: float = _setting(
+    lost_position_std: float = setting(
         1.0,
         'Odometry less sure than this since the last fix: LOST.',
         unit='m',
         gt=0,
         le=1e6,
     )
-    odometry_translation_noise: float = _setting(
+    odometry_translation_noise: float = setting(
         0.1,
         'Drift of odometry in position (standard deviation) by distance.',
         unit='m/m',
         ge=0,
         le=10,
     )
-    odometry_rotation_noise: float = _setting(
+    odometry_rotation_noise: float = setting(
         0.1, 'Drift of odometry in rotation by angle turned.', unit='rad/rad', ge=0, le=10
     )
-    odometry_heading_noise: float = _setting(
+    odometry_heading_noise: float = setting(
         0.02, 'Drift of odometry in rotation by distance.', unit='rad/m', ge=0, le=10
     )
-    min_position_std: float = _setting(
+    min_position_std: float = setting(
         0.05,
         'For comparisons, no position is taken to be surer than this.',
         unit='m',
         gt=0,
         le=1e3,
     )
-    min_orientation_std: float = _setting(
+    min_orientation_std: float = setting(
         0.03,
         'For comparisons, no rotation is taken to be surer than this.',
         unit='rad',
         gt=0,
         le=3,
     )
-    prior_timeout: float = _setting(
+    prior_timeout: float = setting(
         10.0,
         'An initial pose that no image confirms is forgotten after this time.',
         unit='s',
         gt=0,
         le=86400,
     )
-
-
-@plain_dataclass(frozen=True, slots=True)
-class Parameter:
-    """One leaf of the schema.
-
-    Attributes:
-        name: dotted key.
-        type: bool, int, float, str or list.
-        default: the value when nothing is set.
-        description: one sentence.
-        unit: '' when it has none.
-        low: least value (exclusive where the schema says so), None when unbounded.
-        high: largest value, None when unbounded.
-        choices: the allowed strings, () when any.
-        mutability: when a running node takes a change.
-    """
-
-    name: str
-    type: type
-    default: Value
-    description: str
-    unit: str
-    low: float | None
-    high: float | None
-    choices: tuple[str, ...]
-    mutability: Mutability
-
-
-def parameters(config_class: type) -> dict[str, Parameter]:
-    """List the leaves of a config class by dotted key, in order of definition."""
-    hints = get_type_hints(config_class)
-    leaves: dict[str, Parameter] = {}
-    for name, info in config_class.__pydantic_fields__.items():  # type: ignore[attr-defined]
-        if hasattr(hints[name], '__pydantic_fields__'):
-            for key, leaf in parameters(hints[name]).items():
-                leaves[f'{name}.{key}'] = _renamed(leaf, f'{name}.{key}')
-        else:
-            leaves[name] = _parameter(name, hints[name], info)
-    return leaves
-
-
-def _renamed(leaf: Parameter, name: str) -> Parameter:
-    values = {field.name: getattr(leaf, field.name) for field in fields(leaf)}
-    return Parameter(**{**values, 'name': name})
-
-
-def _parameter(name: str, hint: Any, info: FieldInfo) -> Parameter:
-    bounds = {
-        key: value
-        for item in info.metadata
-        for key in ('ge', 'gt', 'le')
-        if (value := getattr(item, key, None)) is not None
-    }
-    extra = info.json_schema_extra
-    assert isinstance(extra, dict)
-    choices = get_args(hint) if get_origin(hint) is Literal else ()
-    default = _plain(info.default)
-    return Parameter(
-        name=name,
-        type=type(default),
-        default=default,
-        description=info.description or '',
-        unit=str(extra['unit']),
-        low=bounds.get('ge', bounds.get('gt')),
-        high=bounds.get('le'),
-        choices=choices,
-        mutability=extra['mutability'],  # type: ignore[arg-type]
-    )
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def flatten(config: Any) -> dict[str, Value]:
-    """Give the values of a config by dotted key."""
-    values: dict[str, Value] = {}
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if hasattr(value, '__pydantic_fields__'):
-            values.update({f'{field.name}.{key}': leaf for key, leaf in flatten(value).items()})
-        else:
-            values[field.name] = _plain(value)
-    return values
-
-
-Config = TypeVar('Config')
-
-
-def make_config(config_class: type[Config], values: Mapping[str, Any]) -> Config:
-    """Build a config from dotted keys; what is not named keeps its default.
-
-    Strings are converted, an integer serves where a float is meant.
-
-    Raises:
-        ConfigError: unknown key (the message names the nearest), wrong type, out of range.
-    """
-    known = parameters(config_class)
-    nested: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in known:
-            raise ConfigError(_unknown_key(key, known))
-        *blocks, leaf = key.split('.')
-        target = nested
-        for block in blocks:
-            target = target.setdefault(block, {})
-        target[leaf] = value
-    try:
-        return config_class(**nested)
-    except ValidationError as error:
-        raise ConfigError(_describe(error, known)) from error
-
-
-def nearest(word: str, known: Mapping[str, Any] | list[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the known word most like `word`, or ''."""
-    candidates = list(known)
-    match = difflib.get_close_matches(word, candidates, n=1, cutoff=0.4)
-    return f" (did you mean '{match[0]}'?)" if match else ''
-
-
-def _unknown_key(key: str, known: Mapping[str, Parameter]) -> str:
-    # A leaf named without its block is the most common slip.
-    by_leaf = [name for name in known if name.split('.')[-1] == key.rsplit('.', maxsplit=1)[-1]]
-    hint = f" (did you mean '{by_leaf[0]}'?)" if by_leaf else nearest(key, known)
-    return f"unknown setting '{key}'{hint}"
-
-
-def _describe(error: ValidationError, known: Mapping[str, Parameter]) -> str:
-    lines = []
-    for item in error.errors():
-        key = '.'.join(str(part) for part in item['loc'])
-        about = f' ({known[key].description})' if key in known else ''
-        lines.append(f"setting '{key}': {item['msg']}, got {item['input']!r}{about}")
-    return '; '.join(lines)
-
-
-def parse_assignments(assignments: list[str]) -> dict[str, str]:
-    """Turn ``['key=value', ...]`` into a dictionary.
-
-    Raises:
-        ConfigError: an item has no ``=``.
-    """
-    values = {}
-    for item in assignments:
-        key, separator, value = item.partition('=')
-        if not separator:
-            raise ConfigError(f"'{item}' is not of the form key=value")
-        values[key.strip()] = value.strip()
-    return values
-
-
-def read_config_file(path: Path) -> dict[str, Any]:
-    """Read dotted keys from a YAML file, either plain or a ROS parameter file.
-
-    Raises:
-        ConfigError: missing or malformed file.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except OSError as error:
-        raise ConfigError(f'cannot read {path}: {error.strerror}') from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f'{path} is not YAML: {error}') from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(f'{path} holds a {type(content).__name__}, not a table of settings')
-    sections = [
-        section['ros__parameters']
-        for section in content.values()
-        if isinstance(section, dict) and 'ros__parameters' in section
-    ]
-    merged: dict[str, Any] = {}
-    for section in sections or [content]:
-        merged.update(_dotted(section))
-    return merged
-
-
-def _dotted(block: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key, value in block.items():
-        if isinstance(value, dict):
-            values.update(_dotted(value, f'{prefix}{key}.'))
-        else:
-            values[f'{prefix}{key}'] = value
-    return values

@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from relloc_ros.cli.options import Split, chosen_split
+from relloc_ros.cli.source_options import (
+    BAG_PANEL,
+    CameraFrame,
+    CameraInfoTopic,
+    ImageTopic,
+)
 
 if TYPE_CHECKING:
     from relloc_ros.evaluation.queries import Queries
@@ -28,26 +34,7 @@ __all__ = [
     'open_source',
 ]
 
-BAG_PANEL = 'Options for bags'
 
-ImageTopic = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        metavar='TOPIC',
-        help='Camera images; by default the only camera.',
-        show_default=False,
-        rich_help_panel=BAG_PANEL,
-    ),
-]
-CameraInfoTopic = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        metavar='TOPIC',
-        help='Calibration; by default camera_info beside the images.',
-        show_default=False,
-        rich_help_panel=BAG_PANEL,
-    ),
-]
 GroundTruthTopic = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
@@ -72,15 +59,6 @@ BaseFrame = Annotated[
     typer.Option(
         metavar='FRAME',
         help='Frame of the robot, whose pose is scored; by default `base_link`.',
-        show_default=False,
-        rich_help_panel=BAG_PANEL,
-    ),
-]
-CameraFrame = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        metavar='FRAME',
-        help="Optical frame of the camera; by default the images' frame_id.",
         show_default=False,
         rich_help_panel=BAG_PANEL,
     ),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from relloc_ros.map.sources import PosedImage
 
 __all__ = [
+    'BAG_PANEL',
     'CameraFrame',
     'CameraInfoTopic',
     'CameraOption',
