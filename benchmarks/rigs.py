@@ -4,10 +4,10 @@
 
     python benchmarks/rigs.py DATA --maps DIR
 
-DATA holds a folder for each set, with `images`, `sparse`, `map.txt` and `query.txt`. A rig is a
-query with some before it, by their true relative poses; `drift` disturbs these by 5 % of distance
-and angle in any direction, as odometry would. Hard conditions: a map of a few of the images only,
-queries of which only the middle is left.
+DATA holds a folder for each set, with `images`, `sparse`, `map.txt` and `query.txt`. A rig of
+cameras is a query with some before it, by their true relative poses. A virtual rig gets odometry
+whose every step is wrong by 5 % of distance and angle, always in the same direction. Hard
+conditions: a map of a few of the images only, queries of which only the middle is left.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rich.console import Console
 import typer
 
 from relloc_ros.camera import Camera
-from relloc_ros.config import LocalizationConfig, make_config, parse_assignments
+from relloc_ros.config import LocalizationConfig, TrackingConfig, make_config, parse_assignments
 from relloc_ros.evaluation.uncertainty import covariance_statistics, normalized_errors
 from relloc_ros.geometry import RigidTransform, exp_so3, log_so3, pose_error
 from relloc_ros.localizers.sighting import PlacedSighting, Sighting
@@ -31,34 +31,37 @@ from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import PosedImage, read_image, read_source
 from relloc_ros.pipeline import Relocalizer
 from relloc_ros.structures import Localization, QueryImage
+from relloc_ros.virtual_rig import VirtualRig
 
 console = Console(stderr=True)
 
 DRIFT = 0.05
 SIZES = (1, 2, 3, 5)
+VIRTUAL_SIZES = (3, 5)
 
 
 @dataclass(frozen=True)
 class Condition:
     """What is made of a set: every so many of its map images, how much of a query is left.
 
-    `apart` queries lie between the images of a rig.
+    The images of a rig are `apart` queries from each other.
     """
 
     name: str
     map_step: int = 1
     kept: float = 1.0
     apart: int = 1
+    is_video: bool = False
 
 
 CONDITIONS = (
-    Condition('redkitchen', apart=5),
-    Condition('redkitchen', map_step=20, apart=5),
-    Condition('redkitchen', map_step=40, apart=5),
-    Condition('redkitchen', map_step=20, kept=0.4, apart=5),
-    Condition('redkitchen', map_step=20, kept=0.4, apart=30),
-    Condition('fr1_rpy'),
-    Condition('fr1_rpy', kept=0.4),
+    Condition('redkitchen', apart=5, is_video=True),
+    Condition('redkitchen', map_step=20, apart=5, is_video=True),
+    Condition('redkitchen', map_step=40, apart=5, is_video=True),
+    Condition('redkitchen', map_step=10, kept=0.4, apart=5, is_video=True),
+    Condition('redkitchen', map_step=10, kept=0.4, apart=60),
+    Condition('fr1_rpy', is_video=True),
+    Condition('fr1_rpy', kept=0.4, is_video=True),
     Condition('south_building'),
     Condition('south_building', map_step=3, kept=0.4),
 )
@@ -109,11 +112,12 @@ def _rows(
         kept = 'whole' if condition.kept == 1.0 else f'middle {condition.kept:.0%}'
         about = [condition.name, str(reference_map.num_images), kept, str(condition.apart)]
         for size in SIZES:
-            for drift in (0.0, DRIFT) if size > 1 else (0.0,):
-                label = f'{size}, drift' if drift else str(size)
-                results = _localize(relocalizer, shots, condition.apart, size, drift)
-                yield [*about, label, *_figures(shots, results)]
-                about = [''] * len(about)
+            results = _localize(relocalizer, shots, condition.apart, size)
+            yield [*about, str(size), *_figures(shots, results)]
+            about = [''] * len(about)
+        for size in VIRTUAL_SIZES if condition.is_video else ():
+            results = _follow(relocalizer, shots, size)
+            yield [*about, f'virtual {size}', *_figures(shots, results)]
 
 
 def _ensure_map(condition: Condition, folder: Path, maps: Path) -> Path:
@@ -146,35 +150,33 @@ def _middle(camera: Camera, kept: float) -> Camera:
 
 
 def _localize(
-    relocalizer: Relocalizer, shots: Sequence[Shot], apart: int, size: int, drift: float
+    relocalizer: Relocalizer, shots: Sequence[Shot], apart: int, size: int
 ) -> list[Localization]:
     """Localize each image with those before it; the first have fewer."""
     results = []
-    for newest in range(len(shots)):
-        rng = np.random.default_rng((newest, size))
-        body = shots[newest].map_from_cam.inverse()
-        views = [
-            _placed(shots[index], body, drift, rng)
-            for index in range(newest, max(-1, newest - size * apart), -apart)
-        ]
+    for newest, body in enumerate(shots):
+        rig = [shots[index] for index in range(newest, -1, -apart)[:size]]
+        body_from_map = body.map_from_cam.inverse()
+        views = [PlacedSighting(shot.sighting, body_from_map @ shot.map_from_cam) for shot in rig]
         results.append(relocalizer.locate(views))
     return results
 
 
-def _placed(
-    shot: Shot, body_from_map: RigidTransform, drift: float, rng: np.random.Generator
-) -> PlacedSighting:
-    """Place a shot by the motion since then, disturbed as by odometry that knows its errors."""
-    motion = body_from_map @ shot.map_from_cam
-    directions = rng.normal(size=(2, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    angle = drift * float(np.linalg.norm(log_so3(motion.rotation)))
-    distance = drift * float(np.linalg.norm(motion.translation))
-    disturbed = RigidTransform(
-        exp_so3(angle * directions[0]) @ motion.rotation,
-        motion.translation + distance * directions[1],
-    )
-    return PlacedSighting(shot.sighting, disturbed, distance, angle)
+def _follow(relocalizer: Relocalizer, shots: Sequence[Shot], size: int) -> list[Localization]:
+    """Localize the images in turn, with drifting odometry."""
+    rng = np.random.default_rng(0)
+    tilt, shift = (vector / np.linalg.norm(vector) for vector in rng.normal(size=(2, 3)))
+    rig = VirtualRig(relocalizer, TrackingConfig(), size)
+    odom_from_cam, before = RigidTransform.identity(), shots[0].map_from_cam
+    results = []
+    for shot in shots:
+        step = before.inverse() @ shot.map_from_cam
+        angle = DRIFT * float(np.linalg.norm(log_so3(step.rotation)))
+        distance = DRIFT * float(np.linalg.norm(step.translation))
+        drift = RigidTransform(exp_so3(angle * tilt), distance * shift)
+        odom_from_cam, before = odom_from_cam @ step @ drift, shot.map_from_cam
+        results.append(rig.localize(shot.sighting, odom_from_cam))
+    return results
 
 
 def _figures(shots: Sequence[Shot], results: Sequence[Localization]) -> list[str]:

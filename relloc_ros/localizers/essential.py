@@ -135,7 +135,8 @@ class EssentialLocalizer(RigLocalizer):
                     threshold_px=self.config.essential.reprojection_threshold_px,
                     called='triangulated keypoints',
                 )
-            if solution.pose is not None:
+            # Essential matrices of views whose places are not certain gave wrong poses.
+            if solution.pose is not None or not all(view.is_certain for view in showing):
                 return solution
         with timer('essential_matrices'):
             return solve_from_essential_matrices(showing, self.config)

@@ -66,7 +66,9 @@ def solve_from_essential_matrices(
         reason = 'map images and query on one line: the position is free along it'
         return Solution(Status.DEGENERATE, reason)
     agreeing = [pair for pair, agrees in zip(with_baseline, result.inliers, strict=True) if agrees]
-    if len(agreeing) < config.essential.min_agreeing_pairs:
+    # Two images of a rig that err alike against one map image confirm nothing.
+    num_images = len({pair.image.index for pair in agreeing})
+    if num_images < config.essential.min_agreeing_pairs:
         reason = f'{len(agreeing)} of {len(pairs)} essential matrices agree'
         return Solution(Status.TOO_FEW_INLIERS, reason)
     pose: PoseEstimate | None = PoseEstimate(result.map_from_body, result.covariance)

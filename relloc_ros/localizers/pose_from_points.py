@@ -19,6 +19,8 @@ from relloc_ros.vision.rig_pose import CameraPoints, estimate_rig_pose, rig_resi
 
 __all__ = ['solve_from_points']
 
+MIN_DISTANCE = 1e-9
+
 
 def solve_from_points(
     views: Sequence[PlacedSighting],
@@ -39,7 +41,7 @@ def solve_from_points(
         called: what the points are called, for people.
         min_share: fewer of all points than this are too few inliers.
     """
-    cameras = [_camera_points(view) for view in views]
+    cameras = [_camera_points(view, threshold_px) for view in views]
     total = sum(len(camera) for camera in cameras)
     if total < config.min_inliers:
         return Solution(Status.TOO_FEW_MATCHES, f'{total} {called}')
@@ -87,15 +89,31 @@ def _with_covariance(
     return PoseEstimate(moved, covariance)
 
 
-def _camera_points(view: PlacedSighting) -> CameraPoints:
+def _camera_points(view: PlacedSighting, threshold_px: float) -> CameraPoints:
+    """Give the points of a view, in the pixels of a coarser camera if its place is not certain."""
     points, features = view.sighting.points, view.features
     assert points is not None
+    coarseness = 1.0 if view.is_certain else np.hypot(1.0, _doubt_px(view) / threshold_px)
     return CameraPoints(
         view.body_from_cam,
         features.normalized[points.keypoints],
         points.positions,
-        features.focal_length,
+        features.focal_length / float(coarseness),
     )
+
+
+def _doubt_px(view: PlacedSighting) -> float:
+    """How far points may be off since the view's place is not known exactly.
+
+    How far away the points are, their distance from the map images tells.
+    """
+    sighting, points = view.sighting, view.sighting.points
+    if points is None or not len(points):
+        return 0.0
+    centres = [image.cam_from_map.inverse().translation for image in sighting.matched]
+    distances = np.linalg.norm(points.positions - np.mean(centres, axis=0), axis=1)
+    shift = view.position_std / max(float(np.median(distances)), MIN_DISTANCE)
+    return view.features.focal_length * float(np.hypot(view.rotation_std, shift))
 
 
 def _match_masks(

@@ -93,7 +93,7 @@ class RigAnswer:
 
     Attributes:
         localization: pose of one of the cameras, at the time of the newest image.
-        base_from_cam: where that camera sits; None if it is not known.
+        base_from_cam: where that camera sits; None if it was not looked up.
         problems: of images that could not be used, one sentence each.
     """
 
@@ -107,3 +107,6 @@ class FrameLocalizer(Protocol):
 
     def localize(self, frame: Frame, area_of: AreaOf) -> RigAnswer:
         """Localize a frame."""
+
+    def forget(self) -> None:
+        """Forget the frames before."""

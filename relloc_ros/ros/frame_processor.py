@@ -23,9 +23,8 @@ from relloc_ros.ros.frame import (
     RigAnswer,
     RigMessageLocalizer,
 )
-from relloc_ros.ros.rig import CameraRig, wants_rigs
+from relloc_ros.ros.rig import CameraRig, MovingCamera, wants_rigs
 from relloc_ros.ros.robot_frames import RobotFrames, TransformSource
-from relloc_ros.ros.virtual_rig import VirtualRig
 from relloc_ros.structures import Localization, PoseEstimate, SearchArea, Status
 from relloc_ros.tracker import Verdict
 
@@ -104,14 +103,13 @@ class FrameProcessor:
         self.search_area: FindArea | None = None
         self._localizer = localizer
         self._frames = RobotFrames(transforms, config)
-        self._virtual_rig: VirtualRig | None = None
         self._rig: FrameLocalizer | None = None
         if not wants_rigs(config):
             return
         if not isinstance(localizer, RigMessageLocalizer):
             raise ConfigError('this localizer takes single images: set cameras to one')
         if config.virtual_rig_size > 1:
-            self._rig = self._virtual_rig = VirtualRig(
+            self._rig = MovingCamera(
                 localizer, self._frames, tracking or TrackingConfig(), config.virtual_rig_size
             )
         else:
@@ -129,8 +127,8 @@ class FrameProcessor:
     def forget(self) -> None:
         """Forget hints and images before."""
         self.fixed_at = self.search_area = None
-        if self._virtual_rig is not None:
-            self._virtual_rig.forget()
+        if self._rig is not None:
+            self._rig.forget()
 
     def __call__(self, frame: Frame) -> FrameResult | None:
         """Process a frame; None if the robot has not moved since it was localized.

@@ -1,20 +1,21 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Several cameras of a robot, localized as one."""
+"""Several cameras of a robot, or one that moves, localized as one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relloc_ros.config import NodeConfig
+from relloc_ros.config import NodeConfig, TrackingConfig
 from relloc_ros.errors import ConfigError, DataError
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.localizers.sighting import PlacedSighting, Sighting, add_timings
 from relloc_ros.ros.frame import AreaOf, Frame, RigAnswer, RigMessageLocalizer
 from relloc_ros.ros.robot_frames import RobotFrames
 from relloc_ros.structures import Localization, Status
+from relloc_ros.virtual_rig import VirtualRig
 
-__all__ = ['CameraRig', 'camera_names', 'check_rig', 'wants_rigs']
+__all__ = ['CameraRig', 'MovingCamera', 'camera_names', 'check_rig', 'wants_rigs']
 
 
 def camera_names(config: NodeConfig) -> list[str]:
@@ -60,6 +61,9 @@ class CameraRig:
         """Keep what is needed."""
         self._localizer, self._frames = localizer, frames
 
+    def forget(self) -> None:
+        """Nothing: each frame stands for itself."""
+
     def localize(self, frame: Frame, area_of: AreaOf) -> RigAnswer:
         """Localize a frame; images whose camera's place is not known contribute nothing."""
         sightings = [
@@ -103,6 +107,47 @@ class CameraRig:
         if now is None or then is None:
             return RigidTransform.identity()
         return now.inverse() @ then
+
+
+class MovingCamera:
+    """Localizes the images of one camera, with those before where one is not enough.
+
+    Its poses depend on the images shortly before, if there is odometry between them.
+    """
+
+    def __init__(
+        self,
+        localizer: RigMessageLocalizer,
+        frames: RobotFrames,
+        tracking: TrackingConfig,
+        size: int,
+    ) -> None:
+        """Start without images; `size` is that of a rig, the newest image included."""
+        self._localizer, self._frames = localizer, frames
+        self._rig = VirtualRig(localizer, tracking, size)
+
+    def forget(self) -> None:
+        """Forget the images before."""
+        self._rig.forget()
+
+    def localize(self, frame: Frame, area_of: AreaOf) -> RigAnswer:
+        """Localize an image, with those before if need be."""
+        sighting = self._localizer.sight_message(
+            frame.message, frame.camera, frame.topic, area_of(frame)
+        )
+        found = self._rig.localize(sighting, self._odom_from_cam(frame))
+        return RigAnswer(add_timings(found, sighting.timings_ms), None)
+
+    def _odom_from_cam(self, frame: Frame) -> RigidTransform | None:
+        if not self._frames.has_odometry:
+            return None
+        try:
+            base_from_cam = self._frames.base_from_cam(frame.message)
+        except DataError:
+            return None
+        timeout_s = self._frames.config.transform_timeout
+        odom_from_base, _ = self._frames.odometry(frame.stamp_ns, timeout_s)
+        return None if odom_from_base is None else odom_from_base @ base_from_cam
 
 
 def _unplaced(image: Frame, reason: str) -> Sighting:

@@ -9,22 +9,21 @@ has nothing to do with that of the image before. Where it cannot, the images bef
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from relloc_ros.config import TrackingConfig
-from relloc_ros.errors import DataError
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.localizers.sighting import PlacedSighting, Sighting, add_timings
 from relloc_ros.odometer import Drift, Odometer
-from relloc_ros.ros.frame import AreaOf, Frame, RigAnswer, RigMessageLocalizer
-from relloc_ros.ros.robot_frames import RobotFrames
-from relloc_ros.structures import Localization, Status
+from relloc_ros.structures import Localization
 
 __all__ = ['VirtualRig']
 
-MIN_STEP = Drift(0.05, np.deg2rad(3.0))
+MIN_STEP = Drift(0.1, 0.1)
 """Images nearer to each other in both show the same, wrong matches included."""
 MAX_WAY = Drift(3.0, np.deg2rad(180.0))
 """Since an image: beyond, odometry does not tell where it was taken as exactly as pixels are."""
@@ -33,84 +32,75 @@ MIN_NEWEST_INLIERS = 6
 carried away since."""
 
 
+class Locates(Protocol):
+    """The part of `Relocalizer` that is needed."""
+
+    def locate(self, views: Sequence[PlacedSighting]) -> Localization:
+        """Localize the body that images were taken from."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Past:
+class _Image:
     sighting: Sighting
     odom_from_cam: RigidTransform
     travelled: Drift
 
 
 class VirtualRig:
-    """Localizes images of one camera, with those before where one is not enough.
+    """Localizes images of one camera in turn, with those before where one is not enough."""
 
-    The poses depend on earlier images, unlike those of single images.
-    """
-
-    def __init__(
-        self,
-        localizer: RigMessageLocalizer,
-        frames: RobotFrames,
-        tracking: TrackingConfig,
-        size: int,
-    ) -> None:
+    def __init__(self, localizer: Locates, tracking: TrackingConfig, size: int) -> None:
         """Start without images.
 
         Args:
             localizer: of the images.
-            frames: odometry and the camera's place.
             tracking: how odometry drifts.
             size: images of a rig, the newest included.
         """
-        self._localizer, self._frames, self._tracking = localizer, frames, tracking
-        self._size = size
+        self._localizer, self._tracking, self._size = localizer, tracking, size
         self.forget()
 
     def forget(self) -> None:
-        """Forget all images: time has jumped, or the map is another."""
-        self._past: deque[_Past] = deque(maxlen=self._size)
+        """Forget all images: time has jumped, or the robot may be anywhere."""
+        self._past: deque[_Image] = deque(maxlen=self._size)
         self._odometer = Odometer(self._tracking.lost_timeout)
 
-    def localize(self, frame: Frame, area_of: AreaOf) -> RigAnswer:
-        """Localize an image, with those before if need be."""
-        sighting = self._localizer.sight_message(
-            frame.message, frame.camera, frame.topic, area_of(frame)
-        )
-        newest = PlacedSighting(sighting, RigidTransform.identity())
-        alone = add_timings(self._localizer.locate([newest]), sighting.timings_ms)
-        try:
-            base_from_cam = self._frames.base_from_cam(frame.message)
-        except DataError as error:
-            if alone.localized:
-                alone = replace(alone, status=Status.ERROR, reason=str(error), camera_pose=None)
-            return RigAnswer(alone, None)
-        others = self._others(sighting, base_from_cam)
-        if alone.localized or not others or sighting.features is None:
-            return RigAnswer(alone, base_from_cam)
-        together = self._localizer.locate([newest, *others])
-        if not together.localized or not _is_confirmed(together):
-            return RigAnswer(add_timings(alone, together.timings_ms), base_from_cam)
-        return RigAnswer(add_timings(together, alone.timings_ms), base_from_cam)
+    def localize(self, sighting: Sighting, odom_from_cam: RigidTransform | None) -> Localization:
+        """Localize the newest image.
 
-    def _others(self, sighting: Sighting, base_from_cam: RigidTransform) -> list[PlacedSighting]:
+        Args:
+            sighting: what it shows.
+            odom_from_cam: where odometry has the camera at its time; None if that is not known.
+
+        Returns:
+            The pose of its camera. The time of `sighting` is not counted.
+        """
+        newest = PlacedSighting(sighting, RigidTransform.identity())
+        others = self._others(sighting, odom_from_cam)
+        alone = self._localizer.locate([newest])
+        if alone.localized or not others or sighting.features is None:
+            return alone
+        together = self._localizer.locate([newest, *others])
+        if together.localized and _is_confirmed(together):
+            return add_timings(together, alone.timings_ms)
+        return add_timings(alone, together.timings_ms)
+
+    def _others(
+        self, sighting: Sighting, odom_from_cam: RigidTransform | None
+    ) -> list[PlacedSighting]:
         """Give the images before that can help, and keep this one for later."""
         past, odometer = self._past, self._odometer
-        stamp_ns = sighting.stamp_ns
-        odom_from_base = None
-        if self._frames.has_odometry:
-            timeout_s = self._frames.config.transform_timeout
-            odom_from_base, _ = self._frames.odometry(stamp_ns, timeout_s)
-        if odometer.follow(stamp_ns, odom_from_base) is not None:
+        if odometer.follow(sighting.stamp_ns, odom_from_cam) is not None:
             past.clear()
-        if odom_from_base is None:
+        if odom_from_cam is None:
             return []
-        odom_from_cam = odom_from_base @ base_from_cam
-        now = _Past(sighting, odom_from_cam, odometer.travelled)
+        now = _Image(sighting, odom_from_cam, odometer.travelled)
         views = [self._placed(before, now) for before in past if _can_help(before, now)]
         if sighting.features is not None and not (past and _is_near(past[-1], now)):
             past.append(now)
         return views[-(self._size - 1) :]
 
-    def _placed(self, before: _Past, now: _Past) -> PlacedSighting:
+    def _placed(self, before: _Image, now: _Image) -> PlacedSighting:
         way, noise = now.travelled - before.travelled, self._tracking
         return PlacedSighting(
             before.sighting,
@@ -120,19 +110,19 @@ class VirtualRig:
         )
 
 
-def _motion(before: _Past, now: _Past) -> RigidTransform:
+def _motion(before: _Image, now: _Image) -> RigidTransform:
     """Give the camera's place then, as seen from its place now."""
     return now.odom_from_cam.inverse() @ before.odom_from_cam
 
 
-def _can_help(before: _Past, now: _Past) -> bool:
+def _can_help(before: _Image, now: _Image) -> bool:
     way = now.travelled - before.travelled
     is_followed = way.length <= MAX_WAY.length and way.angle <= MAX_WAY.angle
     is_earlier = before.sighting.stamp_ns < now.sighting.stamp_ns
     return is_earlier and is_followed and not _is_near(before, now)
 
 
-def _is_near(before: _Past, now: _Past) -> bool:
+def _is_near(before: _Image, now: _Image) -> bool:
     step = Drift.of(_motion(before, now))
     return step.length < MIN_STEP.length and step.angle < MIN_STEP.angle
 
