@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
@@ -13,12 +15,22 @@ import typer
 from relloc_ros.cli.console import print_note, progress_bar
 
 if TYPE_CHECKING:
+    from relloc_ros.config import MapConfig
+    from relloc_ros.evaluation.keyframes import Accuracy, Choice
     from relloc_ros.map.sources import PosedImage
 
-__all__ = ['KeyframeAngle', 'KeyframeDistance', 'thinned']
+__all__ = ['KeyframeAngle', 'KeyframeDistance', 'KeyframeMode', 'Keyframes', 'thinned']
 
 DEFAULT_ANGLE = 5.0
 PANEL = 'Options for dense sequences'
+
+
+class Keyframes(str, Enum):
+    """How many images of a sequence become the map."""
+
+    ALL = 'all'
+    AUTO = 'auto'
+
 
 KeyframeDistance = Annotated[
     Optional[float],  # noqa: UP045
@@ -47,27 +59,96 @@ KeyframeAngle = Annotated[
 ]
 
 
+KeyframeMode = Annotated[
+    Keyframes,
+    typer.Option(
+        '--keyframes',
+        help='`auto` takes the fewest images that localize about as well as all of them, and says '
+        'what is lost. To find out, a map of up to 1000 of the images is built first.',
+        rich_help_panel=PANEL,
+    ),
+]
+
+
 def thinned(
-    posed: Sequence[PosedImage], distance: float | None, angle: float | None, units: str
+    posed: Sequence[PosedImage],
+    mode: Keyframes,
+    distance: float | None,
+    angle: float | None,
+    units: str,
+    config: MapConfig,
+    vocabulary: Path | None,
 ) -> list[PosedImage]:
-    """Take the keyframes that the options ask for, and say how many of how many.
+    """Take the keyframes that the options ask for, and say how many of how many, and why.
 
     Raises:
-        typer.BadParameter: options that mean nothing.
-        DataError: an image that is unreadable or not of its camera's size.
+        typer.BadParameter: options that mean nothing together.
+        DataError: an image that is unreadable or not of its camera's size; as `build_map`.
+        MissingDependencyError: as `build_map`.
     """
+    from relloc_ros.evaluation.keyframes import choose_keyframes
+    from relloc_ros.map.builder import check_names
     from relloc_ros.map.keyframes import keyframes_of, measure_sharpness
 
-    if distance is None:
-        if angle is not None:
-            raise typer.BadParameter('--keyframe-angle: give --keyframe-distance, too')
+    _check_options(mode, distance, angle)
+    if mode is Keyframes.ALL and distance is None:
         return list(posed)
-    turn = DEFAULT_ANGLE if angle is None else angle
+    check_names(posed)
     with progress_bar('choosing keyframes') as progress:
         sharpnesses = measure_sharpness(posed, progress)
-    rows = keyframes_of(posed, sharpnesses, distance, math.radians(turn))
-    print_note(
-        f'{len(rows)} of {len(posed)} images are keyframes: the others are within {distance:g} '
-        f'{units} and {turn:g} degrees of a sharper one'
-    )
+        if distance is None:
+            choice = choose_keyframes(
+                posed, sharpnesses, config, vocabulary=vocabulary, progress=progress
+            )
+    if distance is None:
+        _tell(choice, len(posed), units)
+        return [posed[row] for row in choice.rows]
+    turn = math.radians(DEFAULT_ANGLE if angle is None else angle)
+    rows = keyframes_of(posed, sharpnesses, distance, turn)
+    print_note(_count(len(rows), len(posed), distance, turn, units))
     return [posed[row] for row in rows]
+
+
+def _check_options(mode: Keyframes, distance: float | None, angle: float | None) -> None:
+    if mode is Keyframes.AUTO and (distance is not None or angle is not None):
+        raise typer.BadParameter(
+            '--keyframes auto finds distance and angle itself: leave out --keyframe-distance and '
+            '--keyframe-angle'
+        )
+    if angle is not None and distance is None:
+        raise typer.BadParameter('--keyframe-angle needs --keyframe-distance beside it')
+
+
+def _tell(choice: Choice, num_images: int, units: str) -> None:
+    if choice.dense is None:
+        print_note(f'all {num_images} images are taken: hardly two of them show the same')
+        return
+    print_note(
+        f'{choice.num_samples} images left out, localized among all images: '
+        f'{_errors(choice.dense, units)}'
+    )
+    for trial in choice.trials:
+        print_note(f'the same among {len(trial.rows)} keyframes: {_errors(trial.accuracy, units)}')
+    taken = choice.taken
+    if taken is None:
+        print_note(f'all {num_images} images are taken: keyframes would lose too much')
+    else:
+        print_note(_count(len(taken.rows), num_images, taken.distance, taken.angle, units))
+
+
+def _errors(accuracy: Accuracy, units: str) -> str:
+    from relloc_ros.evaluation.wording import angle_text, length_text, share_text
+
+    return (
+        f'median error {length_text(accuracy.position, units)}, '
+        f'{angle_text(accuracy.rotation)}, {share_text(accuracy.available)} localized'
+    )
+
+
+def _count(num_kept: int, num_images: int, distance: float, angle: float, units: str) -> str:
+    from relloc_ros.evaluation.wording import angle_text, length_text
+
+    return (
+        f'{num_kept} of {num_images} images are keyframes: the others are within '
+        f'{length_text(distance, units)} and {angle_text(math.degrees(angle))} of a sharper one'
+    )

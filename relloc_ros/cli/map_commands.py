@@ -14,7 +14,13 @@ from relloc_ros.cli.check_command import check
 from relloc_ros.cli.console import print_note, progress_bar, stdout
 from relloc_ros.cli.edit_commands import add, remove
 from relloc_ros.cli.interruption import terminate_quietly
-from relloc_ros.cli.keyframe_options import KeyframeAngle, KeyframeDistance, thinned
+from relloc_ros.cli.keyframe_options import (
+    KeyframeAngle,
+    KeyframeDistance,
+    KeyframeMode,
+    Keyframes,
+    thinned,
+)
 from relloc_ros.cli.options import (
     ConfigFile,
     ImagesFolder,
@@ -86,6 +92,7 @@ def build(
     camera_frame: CameraFrame = None,
     odom_frame: OdomFrame = None,
     extrinsics: Extrinsics = None,
+    keyframes: KeyframeMode = Keyframes.ALL,
     keyframe_distance: KeyframeDistance = None,
     keyframe_angle: KeyframeAngle = None,
     settings: Settings = None,
@@ -131,7 +138,15 @@ def build(
         odom_frame=odom_frame,
         extrinsics=extrinsics,
     )
-    posed = thinned(posed, keyframe_distance, keyframe_angle, units)
+    posed = thinned(
+        posed,
+        keyframes,
+        keyframe_distance,
+        keyframe_angle,
+        units,
+        settings_of_map,
+        vocabulary,
+    )
     with progress_bar('building the map') as progress:
         build_map(
             posed,

@@ -82,12 +82,20 @@ class LeaveOneOut:
         self._thread_pools = ThreadpoolController()
         self._directions: Array = reference_map.rotations[:, 2]
         self._near = 0.0
+        self._among: NDArray[np.bool_] | None = None
 
-    def run(self, samples: Sequence[int], progress: Progress) -> list[LeftOut]:
-        """Localize images, by their indices."""
+    def run(
+        self,
+        samples: Sequence[int],
+        progress: Progress,
+        among: NDArray[np.bool_] | None = None,
+    ) -> list[LeftOut]:
+        """Localize images, by their indices, in the rest of the map or of a part (N,) of it."""
+        self._near, self._among = 0.0, None
         depths = [self._leave_out(index).depth for index in _evenly(samples, PROBES)]
         known = [depth for depth in depths if np.isfinite(depth)]
         self._near = NEAR_BASELINE * float(np.median(known)) if known else 0.0
+        self._among = among
         found = []
         for done, index in enumerate(samples):
             progress(done, len(samples), self.reference_map.image_names[index])
@@ -150,7 +158,7 @@ class LeaveOneOut:
         near = np.linalg.norm(centres - centres[index], axis=1) < self._near
         near &= self._directions @ self._directions[index] > np.cos(NEAR_ANGLE)
         near[index] = True
-        return ~near
+        return ~near if self._among is None else ~near & self._among
 
 
 def _only_matches(image: MatchedImage) -> MatchedImage:
