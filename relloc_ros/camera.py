@@ -21,6 +21,9 @@ __all__ = ['Camera']
 MAX_ROUND_TRIP_ERROR_PX = 1.0
 """A pixel whose undistorted ray projects further away than this has no usable ray."""
 
+MAX_SIDE = 100_000
+"""No camera has more pixels in a row; a header may claim any number."""
+
 MAX_ROUNDING_PX = 1.0
 """Width and height of a resized image are whole numbers: one of them may be off by so much."""
 
@@ -45,6 +48,11 @@ class Camera:
         """Check that the numbers describe a camera."""
         if self.width <= 0 or self.height <= 0:
             raise DataError(f'camera size {self.width}x{self.height} is not positive')
+        if max(self.width, self.height) > MAX_SIDE:
+            raise DataError(
+                f'camera size {self.width}x{self.height} is larger than {MAX_SIDE} pixels a side: '
+                'correct the calibration'
+            )
         camera = _pycolmap_camera(self)
         focal_lengths = [self.params[i] for i in camera.focal_length_idxs()]
         if not np.isfinite(self.params).all() or min(focal_lengths, default=0.0) <= 0:

@@ -24,7 +24,13 @@ from relloc_ros.errors import DataError
 from relloc_ros.frames import stamp_to_ns
 from relloc_ros.structures import QueryImage
 
-__all__ = ['camera_from_camera_info', 'decode_image', 'is_compressed', 'stamp_of']
+__all__ = [
+    'camera_from_camera_info',
+    'decode_image',
+    'encoded_size',
+    'is_compressed',
+    'stamp_of',
+]
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -204,11 +210,8 @@ def _find_encoding(name: str) -> _Encoding:
 
 def _decompress(msg: Any, sizes: _Sizes) -> Pixels:
     data = bytes(msg.data)
-    if data.startswith(JPEG_MAGIC):
-        size = _jpeg_size(data)
-    elif data.startswith(PNG_MAGIC):
-        size = int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
-    else:
+    size = encoded_size(data)
+    if not data.startswith((JPEG_MAGIC, PNG_MAGIC)):
         raise DataError(
             f'compressed image of format {msg.format!r} ({len(data)} bytes) is neither JPEG nor '
             'PNG: set the publisher to one of these'
@@ -228,6 +231,15 @@ def _decompress(msg: Any, sizes: _Sizes) -> Pixels:
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         return _pixels(cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR))
     return pixels
+
+
+def encoded_size(data: bytes) -> tuple[int, int] | None:
+    """Read width and height from the header of a PNG or JPEG file; None if it has none."""
+    if data.startswith(JPEG_MAGIC):
+        return _jpeg_size(data)
+    if data.startswith(PNG_MAGIC):
+        return int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
+    return None
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

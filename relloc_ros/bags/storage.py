@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
+import sqlite3
 from types import TracebackType
 from typing import Any
 
@@ -17,10 +18,12 @@ from rosbags.rosbag2 import Reader as Ros2Reader
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
+from relloc_ros.bags.sqlite_tables import not_plain
 from relloc_ros.errors import DataError
 
 __all__ = ['BagFile', 'is_bag', 'ros1_types', 'ros2_types']
 
+TABLES = ('topics', 'messages', 'message_definitions', 'metadata', 'schema')
 FILE_SUFFIXES = ('.bag', '.mcap', '.db3')
 
 REMEDY = (
@@ -58,6 +61,7 @@ class BagFile:
         self._reader: Ros1Reader | Ros2Reader
         with self._errors():
             self._reader = Ros1Reader(path) if self.is_ros1 else Ros2Reader(_storage(path))
+            self._check_databases()
             self._reader.open()
         types = ros1_types() if self.is_ros1 else ros2_types()
         self._deserialize: Callable[[bytes, str], Any] = (
@@ -129,6 +133,17 @@ class BagFile:
     ) -> None:
         """Close the files."""
         self.close()
+
+    def _check_databases(self) -> None:
+        folder = self.path.is_dir()
+        for path in self.path.glob('*.db3') if folder else [self.path]:
+            if path.suffix != '.db3' or not path.is_file():
+                continue
+            uri = f'{path.resolve().as_uri()}?mode=ro&immutable=1'
+            with closing(sqlite3.connect(uri, uri=True)) as connection:
+                problem = not_plain(connection, TABLES)
+            if problem:
+                raise DataError(f'{path} is no bag of ROS 2: {problem}; {REMEDY}')
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 import pycolmap
 
+from relloc_ros.bags.sqlite_tables import not_plain
 from relloc_ros.camera import Camera
 from relloc_ros.errors import DataError, MapError
 from relloc_ros.geometry import Array
@@ -26,7 +27,10 @@ __all__ = ['FeatureStore', 'MapFeatures']
 MAX_ROWS = 1_000_000
 """More keypoints than this in one image are a damaged file."""
 
+MAX_COLUMNS = 10_000
 POINT_DIMENSION = 2
+
+TABLES = ('images', 'cameras', 'keypoints', 'descriptors')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +85,7 @@ class FeatureStore:
         # Immutable: no locks, no journal, so that maps on read-only media open.
         uri = f'{path.resolve().as_uri()}?mode=ro&immutable=1'
         self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
-        self._check_length()
+        self._check_content()
 
     @property
     def cached_bytes(self) -> int:
@@ -110,7 +114,7 @@ class FeatureStore:
         else:
             one = f'{statement} WHERE image_id = ?'
             rows = [row for image_id in image_ids for row in self._query(one, image_id)]
-        return {int(image_id): str(name) for image_id, name in rows}
+        return {self._integer(image_id): str(name) for image_id, name in rows}
 
     def num_images(self) -> int:
         """Count the images, with features or without."""
@@ -118,7 +122,7 @@ class FeatureStore:
 
     def num_keypoints(self) -> int:
         """Count the keypoints of all images."""
-        return int(self._query('SELECT SUM(rows) FROM keypoints')[0][0] or 0)
+        return self._integer(self._query('SELECT SUM(rows) FROM keypoints')[0][0] or 0)
 
     def cameras(self) -> dict[int, Camera]:
         """Give the cameras by ID."""
@@ -130,7 +134,7 @@ class FeatureStore:
                 model = pycolmap.CameraModelId(model_id).name
                 values = tuple(np.frombuffer(params, dtype='<f8').tolist())
                 cameras[int(camera_id)] = Camera(model, int(width), int(height), values)
-            except (TypeError, ValueError, DataError) as error:
+            except (TypeError, ValueError, OverflowError, DataError) as error:
                 raise self._damaged(f'camera {camera_id}: {error}') from error
         return cameras
 
@@ -186,7 +190,8 @@ class FeatureStore:
         if not sizes:
             raise self._damaged(f'image {image_id} has no {table}')
         rows, columns, size = (value or 0 for value in sizes[0])
-        plausible = isinstance(rows, int) and isinstance(columns, int) and 0 <= rows <= MAX_ROWS
+        counts = isinstance(rows, int) and isinstance(columns, int)
+        plausible = counts and 0 <= rows <= MAX_ROWS and 0 <= columns <= MAX_COLUMNS
         if not plausible or rows * columns * dtype.itemsize != size:
             raise self._damaged(
                 f'image {image_id} claims {rows} x {columns} {table} in {size} bytes'
@@ -194,9 +199,11 @@ class FeatureStore:
         if size == 0:
             return np.empty((0, columns), dtype)
         data = self._query(f'SELECT data FROM {table} WHERE image_id = ?', image_id)[0][0]
+        if not isinstance(data, bytes):
+            raise self._damaged(f'image {image_id} has text for {table}')
         return np.frombuffer(data, dtype).reshape(rows, columns)
 
-    def _check_length(self) -> None:
+    def _check_content(self) -> None:
         # SQLite itself does not miss the end of the last page.
         try:
             (pages,), (page_size,) = self._query('PRAGMA page_count') + self._query(
@@ -205,9 +212,14 @@ class FeatureStore:
             size = self._path.stat().st_size
             if size < pages * page_size:
                 raise self._damaged(f'{size} bytes instead of {pages * page_size}')
-        except MapError:
+            problem = not_plain(self._connection, TABLES)
+            if problem:
+                raise self._damaged(problem)
+        except (sqlite3.Error, UnicodeDecodeError, MapError) as error:
             self._connection.close()
-            raise
+            if isinstance(error, MapError):
+                raise
+            raise self._damaged(str(error)) from error
 
     def _query(self, statement: str, *values: int) -> list[tuple[Any, ...]]:
         try:
@@ -215,6 +227,12 @@ class FeatureStore:
                 return self._connection.execute(statement, values).fetchall()
         except (sqlite3.Error, OverflowError, MemoryError) as error:
             raise self._damaged(str(error)) from error
+
+    def _integer(self, value: Any) -> int:
+        # SQLite keeps whatever it is given, whatever the type of the column.
+        if not isinstance(value, int):
+            raise self._damaged(f'{value!r:.50} where a number belongs')
+        return value
 
     def _damaged(self, what: str) -> MapError:
         return MapError(

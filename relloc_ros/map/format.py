@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+import os
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +146,12 @@ class Manifest:
             MapError: damaged, or of another format version.
         """
         try:
-            content = yaml.safe_load(path.read_text('utf-8'))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            text = path.read_text('utf-8')
+            # Nested references let a short file spell out to gigabytes.
+            if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+                raise ValueError('it has references')
+            content = yaml.safe_load(text)
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise MapError(f'cannot read {path}: {error}; build the map again') from error
         version = content.get('format_version') if isinstance(content, dict) else None
         if version != FORMAT_VERSION:
@@ -171,7 +176,14 @@ class Manifest:
                 checksums={str(key): str(value) for key, value in content['checksums'].items()},
                 retrieval_recall=_recall(content.get('retrieval_recall')),
             )
-        except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            AttributeError,
+            ConfigError,
+        ) as error:
             raise MapError(f'{path} is damaged ({error!r}): build the map again') from error
 
 
@@ -192,6 +204,10 @@ def current_generation(path: Path) -> Generation:
         raise MapError(
             f'{path} is not a map (no `{CURRENT}` link): build one with `relloc map build`'
         )
-    if folder.parent != (path / GENERATIONS).resolve():
+    if folder.parent != path.resolve() / GENERATIONS:
         raise MapError(f'{path}/{CURRENT} leads out of the map to {folder}: build the map again')
+    with os.scandir(folder) as entries:
+        links = sorted(entry.name for entry in entries if entry.is_symlink())
+    if links:
+        raise MapError(f'{folder / links[0]} is a link, which no map has: build the map again')
     return Generation(folder)

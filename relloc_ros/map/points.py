@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from relloc_ros.errors import MapError
 from relloc_ros.geometry import Array
+from relloc_ros.map.stored_rows import load_mapped
 
 __all__ = ['NO_POINT', 'MapPoints', 'flat_ranges']
 
@@ -159,9 +160,4 @@ def flat_ranges(
 
 
 def _load(path: Path) -> NDArray[Any]:
-    try:
-        return np.asarray(np.load(path, mmap_mode='r', allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise MapError(
-            f'{path} is missing or damaged ({error}): triangulate the map again'
-        ) from error
+    return np.asarray(load_mapped(path, 'triangulate the map again'))

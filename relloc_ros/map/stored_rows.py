@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from relloc_ros.errors import MapError
 
-__all__ = ['StoredRows', 'map_array']
+__all__ = ['StoredRows', 'load_mapped', 'map_array']
 
 NDIM = 2
 
@@ -64,12 +64,30 @@ def map_array(path: Path, dtype: np.dtype[Any]) -> np.memmap[Any, np.dtype[Any]]
     Raises:
         MapError: missing, truncated, or something else than a matrix of this type.
     """
-    try:
-        array = np.load(path, mmap_mode='r', allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise MapError(f'{path} is missing or damaged ({error}): build the map again') from error
-    if not isinstance(array, np.memmap) or array.ndim != NDIM or array.dtype != dtype:
+    array = load_mapped(path, 'build the map again')
+    if array.ndim != NDIM or array.dtype != dtype:
         raise MapError(f'{path} holds {array.shape} {array.dtype}: build the map again')
     if not array.flags.c_contiguous:
         raise MapError(f'{path} is stored by columns: build the map again')
+    return array
+
+
+def load_mapped(path: Path, remedy: str) -> np.memmap[Any, np.dtype[Any]]:
+    """Map an array on disk into memory, whatever its type.
+
+    Args:
+        path: an .npy file.
+        remedy: what to do about a damaged one.
+
+    Raises:
+        MapError: missing, truncated, or no array.
+    """
+    # numpy hands the header to Python's parser, which raises whatever it runs into: SyntaxError,
+    # TokenError, RecursionError, OverflowError, MemoryError.
+    try:
+        array = np.load(path, mmap_mode='r', allow_pickle=False)
+    except Exception as error:
+        raise MapError(f'{path} is missing or damaged ({error}): {remedy}') from error
+    if not isinstance(array, np.memmap):
+        raise MapError(f'{path} is no array: {remedy}')
     return array

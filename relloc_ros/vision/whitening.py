@@ -72,7 +72,9 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> list[NDArray[np.generic]]
         _check_size(path)
         with np.load(path, allow_pickle=False) as file:
             return [file[name] for name in names]
-    except (OSError, KeyError, ValueError, MemoryError, zipfile.BadZipFile) as error:
+    # zipfile and numpy raise whatever their parsing runs into: NotImplementedError, struct.error,
+    # zlib.error, SyntaxError, TokenError, RuntimeError of an encrypted file.
+    except Exception as error:
         raise DataError(f'cannot read vocabulary {path}: {error}') from error
 
 

@@ -109,7 +109,8 @@ def read_source(
         result.append(
             PosedImage(image.name, path, image.camera, image.cam_from_map, stamp_ns, image.pixels)
         )
-    _check_files(result)
+    with _system_errors(source):
+        _check_files(result)
     return result
 
 

@@ -105,7 +105,7 @@ def _yaml(path: Path) -> Any:
         content = yaml.safe_load(text)
     except OSError as error:
         raise DataError(f'cannot read {path}: {error.strerror}') from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f'{path} is not YAML: {error}') from error
     if not isinstance(content, dict):
         raise DataError(f'{path} is no table of settings')

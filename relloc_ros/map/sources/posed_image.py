@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-import struct
 
 import cv2
 import numpy as np
@@ -15,12 +14,10 @@ from numpy.typing import NDArray
 from relloc_ros.camera import Camera
 from relloc_ros.errors import DataError
 from relloc_ros.geometry import RigidTransform
+from relloc_ros.image_decoding import encoded_size
 from relloc_ros.map.sources.reading import PixelSource
 
 __all__ = ['PosedImage', 'check_size', 'image_size', 'read_image', 'read_pixels']
-
-PNG_HEADER = struct.Struct('>8s4x4sII')
-"""Signature, chunk name, width and height."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +58,12 @@ def read_pixels(path: Path, camera: Camera) -> NDArray[np.uint8]:
     Raises:
         DataError: not readable, or not of the camera's size.
     """
-    image = _decode(path)
+    data = _read_file(path)
+    size = encoded_size(data)
+    if size is not None:
+        # Before decoding: a wrong header could ask for gigabytes.
+        check_size(*size, camera, f'image {path}')
+    image = _decode(path, data)
     check_size(image.shape[1], image.shape[0], camera, f'image {path}')
     return image
 
@@ -80,34 +82,39 @@ def check_size(width: int, height: int, camera: Camera, label: str) -> None:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Read width and height; a PNG file is not decoded for them.
+    """Read width and height; PNG and JPEG files are not decoded for them.
 
     Raises:
         DataError: missing, or no image.
     """
     try:
-        with path.open('rb') as file:
-            header = file.read(PNG_HEADER.size)
+        data = path.read_bytes()
     except OSError as error:
         raise DataError(f'cannot read image {path}: {error.strerror}') from error
-    if len(header) == PNG_HEADER.size:
-        signature, chunk, width, height = PNG_HEADER.unpack(header)
-        if signature == b'\x89PNG\r\n\x1a\n' and chunk == b'IHDR':
-            return width, height
+    size = encoded_size(data)
+    if size is not None:
+        return size
     try:
-        height, width = _decode(path).shape[:2]
+        height, width = _decode(path, data).shape[:2]
     except DataError as error:
         raise DataError(f'image {path} is no PNG or JPEG file') from error
     return width, height
 
 
-def _decode(path: Path) -> NDArray[np.uint8]:
+def _read_file(path: Path) -> bytes:
     if not path.is_file():
         raise DataError(f'cannot decode image {path}: no such file')
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f'cannot read image {path}: {error.strerror}') from error
+
+
+def _decode(path: Path, data: bytes) -> NDArray[np.uint8]:
     # Calibration belongs to the stored pixels, whatever EXIF says about turning them.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imread(str(path), flags)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise DataError(f'cannot decode image {path}: {error}') from error
     if image is None:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 import json
 import math
 from pathlib import Path
+import sys
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ def _existing(folder: Path, name: str) -> str:
 def _numbers(values: Any) -> Any:
     try:
         return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f'no matrix of numbers: {error}') from error
 
 
@@ -162,10 +163,17 @@ def _distortion(table: Table) -> tuple[str, tuple[float, ...]]:
     return 'PINHOLE', ()
 
 
+def _shown(value: float) -> str:
+    return f'an integer of {value.bit_length()} bits' if isinstance(value, int) else repr(value)
+
+
 def _number(table: Table, key: str, default: float | None = None) -> float:
     value = table.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise DataError(f'{key!r} is {value!r} instead of a number')
+    # JSON may have integers that no float can hold.
+    if not abs(value) <= sys.float_info.max:
+        raise DataError(f'{key!r} is {_shown(value)} instead of a number')
     return float(value)
 
 
