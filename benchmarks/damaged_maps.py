@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Damage maps on purpose, and see what `relloc map check --deep` says.
 
-    python benchmarks/damaged_maps.py MAP... [--only DAMAGE]
+    python benchmarks/damaged_maps.py MAP... [--only DAMAGE] [--samples N] [--json OUT]
 
 Prints one row for each map and damage: what was found, and the images that are rightly and wrongly
 suspected. `none` is the map as it is.
@@ -10,17 +10,24 @@ suspected. `none` is the map as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
+import json
 from pathlib import Path
 import shutil
+import tempfile
+import time
+from typing import Annotated, Any
 
 import numpy as np
 from rich.console import Console
+from rich.table import Table
+import typer
 
 from relloc_ros.camera import Camera
+from relloc_ros.evaluation.map_check.deep import check_by_localizing
 from relloc_ros.geometry import RigidTransform, interpolate
 from relloc_ros.map.checksums import content_checksums, make_map_id
 from relloc_ros.map.colmap_workspace import FeatureWriter, write_workspace
@@ -28,6 +35,7 @@ from relloc_ros.map.feature_store import FeatureStore
 from relloc_ros.map.format import Manifest, current_generation
 from relloc_ros.map.image_index import ImageEntry, ImageIndex
 from relloc_ros.map.publication import new_generation
+from relloc_ros.map.reference_map import ReferenceMap
 
 console = Console(width=140)
 
@@ -139,7 +147,7 @@ def damage_map(source: Path, output: Path, damage: Damage) -> tuple[str, ...]:
     index = ImageIndex.read(old)
     with closing(FeatureStore(old.database, manifest.config.features)) as store:
         parts = MapParts(
-            index.entries,
+            list(index.entries),
             [RigidTransform.from_quat_wxyz(pose[:4], pose[4:]) for pose in index.poses],
             store.cameras(),
         )
@@ -157,3 +165,63 @@ def damage_map(source: Path, output: Path, damage: Damage) -> tuple[str, ...]:
                 new.manifest
             )
     return parts.hurt
+
+
+def main(
+    maps: Annotated[list[Path], typer.Argument(help='Folders of intact maps.')],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help='Name of a damage; by default all.'),
+    ] = None,
+    samples: Annotated[int, typer.Option(help='Images to localize; 0 is all.')] = 200,
+    output: Annotated[
+        Path | None,
+        typer.Option('--json', help='File for the figures.'),
+    ] = None,
+) -> None:
+    """Damage maps on purpose, and print what the check says."""
+    rows = []
+    for path in maps:
+        for name in only or DAMAGES:
+            with tempfile.TemporaryDirectory() as folder:
+                damaged = Path(folder) / 'map'
+                hurt = damage_map(path, damaged, DAMAGES[name])
+                rows.append({'map': str(path), 'damage': name, **_checked(damaged, hurt, samples)})
+            console.print(rows[-1], soft_wrap=True)
+            if output is not None:
+                output.write_text(json.dumps(rows, indent=2) + '\n', 'utf-8')
+    table = Table('map', 'damage', 'suspected rightly', 'wrongly', 'other findings', 's')
+    for row in rows:
+        others = '; '.join(
+            f'{each["kind"]} {each["figure"]:.3g} ± {each["std"] or 0.0:.2g} {each["unit"]}'
+            for each in row['others']
+        )
+        right = f'{row["right"]} of {row["hurt"]}'
+        cells = (row['map'], row['damage'], right, row['wrong'], others, round(row['seconds']))
+        table.add_row(*map(str, cells))
+    console.print(table)
+
+
+def _checked(path: Path, hurt: Sequence[str], samples: int) -> dict[str, Any]:
+    start = time.perf_counter()
+    with ReferenceMap.open(path) as reference_map:
+        findings = check_by_localizing(reference_map, samples).findings
+    blamed = [
+        finding.subjects
+        for finding in findings
+        if finding.kind in ('wrong_pose', 'swapped_images')
+    ]
+    suspects = {name for names in blamed for name in names}
+    kinds = ('time_offset', 'focal_length', 'half_pixel', 'principal_point', 'units', 'hole')
+    return {
+        'hurt': len(hurt),
+        'right': len(suspects & set(hurt)),
+        'wrong': len(suspects - set(hurt)),
+        'swaps': sum(finding.kind == 'swapped_images' for finding in findings),
+        'others': [finding.to_dict() for finding in findings if finding.kind in kinds],
+        'seconds': time.perf_counter() - start,
+    }
+
+
+if __name__ == '__main__':
+    typer.run(main)

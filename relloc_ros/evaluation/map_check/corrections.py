@@ -11,7 +11,7 @@ matches count as independent but images.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from relloc_ros.geometry import Array, RigidTransform, exp_so3, skew
 from relloc_ros.vision.relative_pose import MatchedPoints, sampson_errors
 
-__all__ = ['Corrections', 'Motion', 'PosedPair', 'estimate_corrections']
+__all__ = ['Corrections', 'Motion', 'PosedPair', 'estimate_corrections', 'jackknifed']
 
 STEPS = 8
 DIFFERENCE = np.array([1e-4, 0.02, 0.02, 1e-4])
@@ -31,6 +31,8 @@ MIN_RECIPROCAL_CONDITION = 1e-10
 CLUSTERS = 30
 """Errors of poses last for some images: neighbours in the map count as one."""
 MIN_SCALE_PX = 0.5
+BLOCKS = 5
+"""Parts of the map, each left out in turn."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,8 +119,14 @@ class Corrections:
     errors_px: tuple[float, float]
 
 
-def estimate_corrections(pairs: Sequence[PosedPair]) -> Corrections | None:
+def estimate_corrections(
+    pairs: Sequence[PosedPair], start: Corrections | None = None
+) -> Corrections | None:
     """Minimize the robust Sampson errors of all pairs (iteratively reweighted Gauss-Newton).
+
+    Args:
+        pairs: with matches.
+        start: of nearly the same pairs; None starts with no corrections.
 
     Returns:
         None where the matches leave something free.
@@ -126,6 +134,11 @@ def estimate_corrections(pairs: Sequence[PosedPair]) -> Corrections | None:
     ids = sorted({key for pair in pairs for key in pair.cameras})
     timed = any(motion is not None for pair in pairs for motion in pair.motions)
     values = np.zeros(PER_CAMERA * len(ids) + timed)
+    if start is not None:
+        for place, key in enumerate(ids):
+            values[PER_CAMERA * place : PER_CAMERA * (place + 1)] = start.cameras[key]
+        if timed:
+            values[-1] = start.seconds or 0.0
     columns = [_columns(pair, ids, timed) for pair in pairs]
     before = _residuals(pairs, columns, values)
     covariance = np.zeros((len(values), len(values)))
@@ -148,6 +161,38 @@ def estimate_corrections(pairs: Sequence[PosedPair]) -> Corrections | None:
         float(stds[-1]) if timed else 0.0,
         (_median(before), _median(after)),
     )
+
+
+def jackknifed(pairs: Sequence[PosedPair], corrections: Corrections) -> Corrections:
+    """Leave out each fifth of the map in turn, and enlarge the standard errors by what changes.
+
+    Poses that are wrong alike in one part of a map can ask for a calibration there that the others
+    know nothing of.
+    """
+    images = np.array([pair.images[0] for pair in pairs])
+    blocks = np.searchsorted(np.quantile(images, np.arange(1, BLOCKS) / BLOCKS), images)
+    parts = []
+    for block in np.unique(blocks):
+        rest = [pair for pair, own in zip(pairs, blocks, strict=True) if own != block]
+        part = estimate_corrections(rest, corrections) if rest else None
+        if part is None or part.cameras.keys() != corrections.cameras.keys():
+            continue
+        parts.append(part)
+    cameras = {
+        key: np.maximum(stds, _spread([part.cameras[key] for part in parts]))
+        for key, stds in corrections.camera_stds.items()
+    }
+    times = _spread([np.array([part.seconds or 0.0]) for part in parts])
+    seconds_std = max(corrections.seconds_std, float(times[0]) if len(parts) > 1 else np.inf)
+    return replace(corrections, camera_stds=cameras, seconds_std=seconds_std)
+
+
+def _spread(estimates: Sequence[Array]) -> Array:
+    """Standard error by the jackknife; infinite where there is one part only."""
+    if len(estimates) < 2:
+        return np.full(PER_CAMERA, np.inf)
+    count = len(estimates)
+    return np.sqrt((count - 1) * np.var(np.array(estimates), axis=0))
 
 
 def _corrected(points: Array, focal_length: float, correction: Array) -> Array:

@@ -163,7 +163,7 @@ def _collinear(places: Sequence[Place], units: str) -> list[Finding]:
         Finding(
             Level.NOTE,
             'collinear',
-            f'{len(names)} images in {len(long)} stretches, the longest of {length:.3g} {units}, '
+            f'{len(names)} images, in stretches of at most {length:.3g} {units}, '
             f'are helped by images that stand on one line with them only ({parts}): beside it '
             'poses are less sure, and `refinement: epipolar` finds none',
             tuple(names),

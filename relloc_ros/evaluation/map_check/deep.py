@@ -9,7 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relloc_ros.evaluation.map_check.corrections import estimate_corrections
+from relloc_ros.evaluation.map_check.corrections import (
+    Corrections,
+    estimate_corrections,
+    jackknifed,
+)
 from relloc_ros.evaluation.map_check.coverage import Place, coverage_findings, places_of
 from relloc_ros.evaluation.map_check.explain import (
     camera_findings,
@@ -29,6 +33,7 @@ Progress = Callable[[int, int, str], None]
 
 MIN_PAIRS = 6
 """Fewer say nothing about a calibration."""
+CLEAR_SCORE = 10.0
 MAX_FURTHER = 0.5
 """Share of the samples that may be looked at in addition, because others disagree with them."""
 
@@ -68,9 +73,13 @@ def check_by_localizing(
     report(0, 1, 'comparing')
     suspects = find_suspects(leave_one_out, left_outs)
     wrong = frozenset(suspect.left_out.index for suspect in suspects)
+    systematic = _systematic(reference_map, left_outs, wrong)
+    if systematic:
+        # What concerns all images hits some harder than others.
+        suspects = [suspect for suspect in suspects if suspect.score >= CLEAR_SCORE]
     findings = [
         *suspect_findings(suspects, reference_map.units),
-        *_systematic(reference_map, left_outs, wrong),
+        *systematic,
         *_depths(reference_map, left_outs),
         *coverage_findings([p for p in places if p.index not in wrong], reference_map.units),
     ]
@@ -88,6 +97,12 @@ def _systematic(
     corrections = estimate_corrections(pairs) if len(pairs) >= MIN_PAIRS else None
     if corrections is None:
         return []
+    if not _explain(reference_map, corrections):
+        return []
+    return _explain(reference_map, jackknifed(pairs, corrections))
+
+
+def _explain(reference_map: ReferenceMap, corrections: Corrections) -> list[Finding]:
     # A calibration that poses of another time seem to ask for means nothing.
     return time_findings(corrections) or camera_findings(corrections, reference_map.cameras)
 

@@ -21,6 +21,8 @@ SIGNIFICANT = 5.0
 factor where the errors of poses are alike all over it."""
 MIN_FOCAL_SHARE = 0.01
 MIN_SHIFT_PX = 2.0
+MAX_FOCAL_SHARE = 0.15
+"""Beyond this it is not the calibration that is wrong."""
 HALF_PIXEL_LIMITS = (0.3, 0.7)
 MAX_HALF_PIXEL_STD = 0.12
 MIN_OFFSET_S = 0.015
@@ -57,6 +59,8 @@ def time_findings(corrections: Corrections) -> list[Finding]:
 
 def camera_findings(corrections: Corrections, cameras: dict[int, Camera]) -> list[Finding]:
     """Say which cameras are calibrated wrongly, as far as fixed poses can tell."""
+    if any(abs(values[0]) > MAX_FOCAL_SHARE for values in corrections.cameras.values()):
+        return [_inconsistent(corrections)]
     findings = []
     for key, values in corrections.cameras.items():
         stds = corrections.camera_stds[key]
@@ -68,6 +72,20 @@ def camera_findings(corrections: Corrections, cameras: dict[int, Camera]) -> lis
         elif (np.abs(shift) >= np.maximum(MIN_SHIFT_PX, SIGNIFICANT * stds[1:])).any():
             findings.append(_principal_point(key, cameras[key], shift, stds[1:]))
     return findings
+
+
+def _inconsistent(corrections: Corrections) -> Finding:
+    before, _ = corrections.errors_px
+    return Finding(
+        Level.ERROR,
+        'inconsistent',
+        'many poses contradict the matches of their images: the median epipolar error is '
+        f'{before:.2f} pixels, and no plausible calibration or time offset explains it',
+        figure=before,
+        unit='pixels',
+        remedy='are the poses those of the camera (not of a body, not their inverses), in the '
+        'order of the images, and of one run?',
+    )
 
 
 def _focal_length(key: int, camera: Camera, share: float, std: float) -> Finding:

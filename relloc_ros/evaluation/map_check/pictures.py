@@ -38,7 +38,7 @@ PICTURE, TABLE, MARKERS = 'coverage.png', 'coverage.csv', 'coverage.yaml'
 CELLS = 160
 """Along the longer side."""
 MARGIN = 0.1
-REACH = 2.5
+REACH = 1.2
 """Cells further than this many typical distances between neighbours from any image stay empty."""
 SURE = 0.02
 """Standard deviation of the position, as a share of the map's extent, that counts as useless."""
@@ -88,7 +88,7 @@ def _draw(places: Sequence[Place], reference_map: ReferenceMap) -> bytes:
     side = float((high - low).max()) or 1.0
     pad = MARGIN * side + np.maximum(0.3 * side - (high - low), 0.0) / 2.0
     low, high = low - pad, high + pad
-    height = float(np.clip(4.6 * (high - low)[1] / (high - low)[0] + 1.1, 2.6, 6.5))
+    height = float(np.clip(3.7 * (high - low)[1] / (high - low)[0] + 1.0, 2.4, 6.5))
     with drawing():
         figure, (axes,) = new_figure(height=height)
         _heat(axes, flat, _scores(places), (low, high))
