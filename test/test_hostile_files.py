@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 import shutil
+import sqlite3
 import subprocess
 import sys
 
@@ -26,13 +27,16 @@ import numpy as np
 import pytest
 from synthetic_maps import make_posed
 
+from relloc_ros.bags.storage import BagFile
 from relloc_ros.camera import Camera
 from relloc_ros.config import MapConfig
+from relloc_ros.errors import DataError, MapError
 from relloc_ros.map.builder import build_map
-from relloc_ros.map.sources import SOURCES
+from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.sources import SOURCES, read_pixels
 
 SEED = int(os.environ.get('RELLOC_FUZZ_SEED', '1'))
-CASES = int(os.environ.get('RELLOC_FUZZ_CASES', '30'))
+CASES = int(os.environ.get('RELLOC_FUZZ_CASES', '20'))
 TIMEOUT_S = 300
 
 WRITERS = {
@@ -108,3 +112,62 @@ def test_every_reader_refuses_damage_with_a_message(trees: dict[str, Path]) -> N
     )
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-5000:]
     assert result.stdout == 'finished\n', result.stdout[-5000:]
+
+
+ENDLESS = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i AS {} FROM n'
+
+
+@pytest.fixture
+def copied(trees: dict[str, Path], tmp_path: Path) -> Path:
+    """A map, to be spoiled."""
+    return Path(shutil.copytree(trees['map'], tmp_path / 'map', symlinks=True))
+
+
+def make_endless(database: Path, table: str, column: str) -> None:
+    with sqlite3.connect(database) as connection:
+        connection.execute(f'DROP TABLE {table}')
+        connection.execute(f'CREATE VIEW {table} AS {ENDLESS.format(column)}')
+    connection.close()
+
+
+def test_view_instead_of_a_table_of_a_map(copied: Path) -> None:
+    make_endless(copied / 'database.db', 'images', 'image_id')
+    with pytest.raises(MapError, match='images is a view instead of a table'):
+        ReferenceMap.open(copied)
+
+
+def test_view_instead_of_a_table_of_a_bag(trees: dict[str, Path], tmp_path: Path) -> None:
+    bag = Path(shutil.copytree(trees['bag:sqlite3'], tmp_path / 'bag'))
+    make_endless(next(bag.glob('*.db3')), 'topics', 'id')
+    with pytest.raises(DataError, match='topics is a view instead of a table'):
+        BagFile(bag)
+
+
+def test_link_in_a_map(copied: Path, tmp_path: Path) -> None:
+    poses = (copied / 'current').resolve() / 'poses.npy'
+    poses.rename(tmp_path / 'outside.npy')
+    poses.symlink_to(tmp_path / 'outside.npy')
+    with pytest.raises(MapError, match=r'poses\.npy is a link'):
+        ReferenceMap.open(copied)
+
+
+def test_references_in_a_manifest(copied: Path) -> None:
+    manifest = (copied / 'current').resolve() / 'map.yaml'
+    bomb = ''.join(f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 9)}]\n' for i in range(1, 30))
+    manifest.write_text(f'a0: &a0 x\n{bomb}{manifest.read_text()}'.replace('units:', 'units_:'))
+    with pytest.raises(MapError, match='it has references'):
+        ReferenceMap.open(copied)
+
+
+def test_size_in_a_header(trees: dict[str, Path], tmp_path: Path) -> None:
+    content = bytearray(next(trees['source:colmap'].rglob('*.png')).read_bytes())
+    content[16:24] = (30_000).to_bytes(4, 'big') * 2
+    path = tmp_path / 'image.png'
+    path.write_bytes(content)
+    with pytest.raises(DataError, match='is 30000x30000 pixels, its camera 120x90'):
+        read_pixels(path, SIMPLE)
+
+
+def test_size_of_a_camera() -> None:
+    with pytest.raises(DataError, match='larger than 100000 pixels a side'):
+        Camera('SIMPLE_PINHOLE', 10**12, 90, (100.0, 60.0, 45.0))
