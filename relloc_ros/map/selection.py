@@ -10,16 +10,14 @@ from datetime import datetime, timezone
 import math
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from relloc_ros.errors import DataError
-from relloc_ros.geometry import rotation_angle
 from relloc_ros.map.builder import Progress
 from relloc_ros.map.composition import compose
 from relloc_ros.map.editing import MapState, check_enough, open_state, remove_images
+from relloc_ros.map.keyframes import select_keyframes, sharpness
 from relloc_ros.map.publication import new_generation
 
 __all__ = ['names_in_box', 'prune_map', 'split_map']
@@ -127,31 +125,25 @@ def prune_map(
 
 
 def _choose(state: MapState, distance: float, angle: float) -> Rows:
-    """Go through the images, best first, and keep those far enough from all kept so far."""
-    centres, rotations = state.reference_map.centres, state.reference_map.rotations
+    reference_map = state.reference_map
     cameras = [entry.camera_id for entry in state.index.entries]
-    tree = cKDTree(centres)
-    kept: set[int] = set()
-    for row in _best_first(state):
-        near = kept.intersection(tree.query_ball_point(centres[row], distance))
-        if not any(
-            cameras[other] == cameras[row]
-            and rotation_angle(rotations[other] @ rotations[row].T) <= angle
-            for other in near
-        ):
-            kept.add(int(row))
-    return np.array(sorted(kept), dtype=np.intp)
+    return select_keyframes(
+        reference_map.centres,
+        reference_map.rotations,
+        cameras,
+        _best_first(state),
+        distance,
+        angle,
+    )
 
 
 def _best_first(state: MapState) -> Rows:
     rows = range(len(state.names))
     counts = [len(state.reference_map.features(row)) for row in rows]
-    sharpness = [_sharpness(state, row) for row in rows]
-    return np.lexsort((-np.array(sharpness), -np.array(counts)))
+    sharpnesses = [_sharpness(state, row) for row in rows]
+    return np.lexsort((-np.array(sharpnesses), -np.array(counts)))
 
 
 def _sharpness(state: MapState, row: int) -> float:
     thumbnail = state.reference_map.thumbnail(row)
-    if thumbnail is None:
-        return 0.0
-    return float(cv2.Laplacian(thumbnail, cv2.CV_64F).var())
+    return 0.0 if thumbnail is None else sharpness(thumbnail)
