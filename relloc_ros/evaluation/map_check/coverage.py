@@ -122,8 +122,7 @@ def coverage_findings(places: Sequence[Place], units: str) -> list[Finding]:
                 tuple(_named(lost)),
                 share,
                 'share of the images',
-                remedy='add images there, from places less than a tenth of the distance of what '
-                'is seen apart, looking the same way',
+                remedy='add images there, some steps apart and looking the same way',
             )
         )
     if thin:
