@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+import re
+import signal
 
 import cv2
 import numpy as np
 import pytest
 
+from relloc_ros.cli.main import main
 from relloc_ros.evaluation.keyframes import SHIFTS, Accuracy
 from relloc_ros.geometry import exp_so3
 from relloc_ros.map.keyframes import (
@@ -18,9 +21,27 @@ from relloc_ros.map.keyframes import (
     select_keyframes,
     sharpness,
 )
+from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import read_source
 
 OFFICE = Path(__file__).parents[1] / 'examples' / 'fr3_office'
+# Maps of few images and features are quick to build.
+QUICK = ['--set', 'max_keypoints=500', '--set', 'vlad_clusters=8']
+
+
+@pytest.fixture
+def relloc(capsys, monkeypatch):
+    """Run the command; gives exit code and stderr, whose lines are not broken."""
+    monkeypatch.setenv('COLUMNS', '200')
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        return caught.value.code or 0, capsys.readouterr().err
+
+    handler = signal.getsignal(signal.SIGTERM)
+    yield run
+    signal.signal(signal.SIGTERM, handler)
 
 
 def along_a_line(count, step):
@@ -128,3 +149,43 @@ def test_no_more_accuracy_is_lost_than_may_be(other, kept):
 
 def test_shifts_are_tried_from_few_keyframes_to_many():
     assert list(SHIFTS) == sorted(SHIFTS, reverse=True)
+
+
+def test_build_takes_the_keyframes_and_says_how_many(relloc, tmp_path):
+    code, err = relloc(
+        'map', 'build', OFFICE, '--output', tmp_path / 'map', *QUICK,
+        '--keyframe-distance', '0.6', '--keyframe-angle', '20',
+    )  # fmt: skip
+    assert code == 0, err
+    found = re.search(r'(\d+) of (\d+) images are keyframes: .* 60\.0 cm and 20\.0°', err)
+    assert found is not None, err
+    posed = read_source(OFFICE)
+    rows = keyframes_of(posed, measure_sharpness(posed), 0.6, np.radians(20.0))
+    assert [int(number) for number in found.groups()] == [len(rows), len(posed)]
+    with ReferenceMap.open(tmp_path / 'map') as reference_map:
+        assert list(reference_map.image_names) == [posed[row].name for row in rows]
+
+
+def test_auto_leaves_a_sparse_set_of_photos_as_it_is(relloc, tmp_path):
+    code, err = relloc(
+        'map', 'build', OFFICE, '--output', tmp_path / 'map', *QUICK, '--keyframes', 'auto'
+    )
+    assert code == 0, err
+    assert re.search(r'all 19 images are taken', err), err
+    with ReferenceMap.open(tmp_path / 'map') as reference_map:
+        assert reference_map.num_images == 19
+
+
+@pytest.mark.parametrize(
+    ('options', 'said'),
+    [
+        (['--keyframe-angle', '5'], '--keyframe-distance'),
+        (['--keyframes', 'auto', '--keyframe-distance', '1'], 'leave out'),
+        (['--keyframe-distance', '-1'], '--keyframe-distance'),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(relloc, tmp_path, options, said):
+    code, err = relloc('map', 'build', OFFICE, '--output', tmp_path / 'map', *options)
+    assert code == 2
+    assert said in err
+    assert not (tmp_path / 'map').exists()
