@@ -53,7 +53,7 @@ def main(
         typer.Option(help='Folder for the map, which is kept and used again.'),
     ] = None,
 ) -> None:
-    """Make a map of N images and measure it; 1 000 000 need 6 GB on disk and some minutes."""
+    """Make a map of N images and measure it; 1 000 000 need 4 GB on disk and some minutes."""
     with _folder(folder) as place:
         maps = {count: place / f'map_{count}' for count in (1, images)}
         for count, path in maps.items():
