@@ -136,9 +136,9 @@ def test_keyframes_of_posed_images_are_fewer_the_further_apart():
 @pytest.mark.parametrize(
     ('other', 'kept'),
     [
-        (Accuracy(0.012, 0.12, 1.0), True),
-        (Accuracy(0.013, 0.1, 1.0), False),
-        (Accuracy(0.01, 0.13, 1.0), False),
+        (Accuracy(0.019, 0.19, 0.99), True),
+        (Accuracy(0.021, 0.1, 1.0), False),
+        (Accuracy(0.01, 0.21, 1.0), False),
         (Accuracy(0.01, 0.1, 0.97), False),
         (Accuracy(np.inf, np.inf, 0.4), False),
     ],
