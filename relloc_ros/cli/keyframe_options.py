@@ -63,8 +63,8 @@ KeyframeMode = Annotated[
     Keyframes,
     typer.Option(
         '--keyframes',
-        help='`auto` takes images whose views differ, given how far away the scene is, and says what '
-        'accuracy is lost. To find out, a map of up to 1000 of the images is built first.',
+        help='`auto` takes images whose views differ, given how far away the scene is, and says '
+        'what accuracy is lost. To find out, a map of up to 1000 of the images is built first.',
         rich_help_panel=PANEL,
     ),
 ]
