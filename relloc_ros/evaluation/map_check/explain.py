@@ -24,7 +24,7 @@ MIN_SHIFT_PX = 2.0
 MAX_FOCAL_SHARE = 0.15
 """Beyond this it is not the calibration that is wrong."""
 HALF_PIXEL_LIMITS = (0.3, 0.7)
-MAX_HALF_PIXEL_STD = 0.12
+MAX_HALF_PIXEL_STD = 0.15
 MIN_OFFSET_S = 0.015
 MIN_GAIN = 0.1
 """Share of the errors that a time offset must explain."""
