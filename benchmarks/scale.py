@@ -46,7 +46,7 @@ console = Console(stderr=True)
 
 
 def main(
-    images: Annotated[int, typer.Option(min=1, help='Number of images.')],
+    images: Annotated[int, typer.Option(min=2, help='Number of images.')],
     output: Annotated[Path, typer.Option('--json', help='File to write.')],
     folder: Annotated[
         Optional[Path],  # noqa: UP045

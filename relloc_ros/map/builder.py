@@ -90,7 +90,7 @@ def build_map(
             replace(entry, digest=digest) for entry, digest in zip(entries, digests, strict=True)
         ]
         numbers = np.array([[*pose.quat_wxyz, *pose.translation] for pose in poses])
-        recall = ImageIndex(entries, numbers, descriptors).write(generation)
+        recall = ImageIndex(entries, numbers, descriptors).write(generation, report)
         write_manifest(generation, len(posed), config, extractor.weights, recall, source, units)
     return output
 

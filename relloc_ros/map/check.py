@@ -58,11 +58,18 @@ def map_info(path: Path) -> dict[str, Any]:
         'images': manifest.num_images,
         'keypoints': keypoints,
         'points': 'none' if points is None else len(points),
+        'retrieval': _retrieval(manifest),
         'cameras': cameras,
         'extent': [round(float(side), 3) for side in extent],
         'size_mb': round(size / 1e6, 1),
         'config': flatten(manifest.config),
     }
+
+
+def _retrieval(manifest: Manifest) -> str:
+    if manifest.retrieval_recall is None:
+        return 'exact'
+    return f'approximate, finds {manifest.retrieval_recall:.1%} of the 5 most similar images'
 
 
 def check_map(path: Path) -> list[str]:

@@ -113,7 +113,7 @@ def compose(
             replace(entry, digest=digest)
             for entry, digest in zip(entries[num_kept:], digests, strict=True)
         ]
-    recall = ImageIndex(entries, numbers, np.concatenate(descriptors)).write(new)
+    recall = ImageIndex(entries, numbers, np.concatenate(descriptors)).write(new, report)
     _write_points(parts, entries, manifest, new, report)
     checksums = content_checksums(new, manifest.config)
     map_id = make_map_id(checksums)

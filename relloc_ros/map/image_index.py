@@ -20,7 +20,7 @@ from relloc_ros.errors import MapError
 from relloc_ros.geometry import Array
 from relloc_ros.map.format import Generation
 from relloc_ros.map.image_table import DIGEST_BYTES, ImageEntry, ImageTable
-from relloc_ros.map.retrieval_index import index_for
+from relloc_ros.map.retrieval_index import Report, index_for
 from relloc_ros.map.stored_rows import map_array
 
 __all__ = ['ImageEntry', 'ImageIndex', 'StoredIndex', 'image_digest']
@@ -44,8 +44,12 @@ class ImageIndex:
     poses: Array
     descriptors: NDArray[np.float32]
 
-    def write(self, generation: Generation) -> float | None:
+    def write(self, generation: Generation, report: Report | None = None) -> float | None:
         """Write images.txt, poses.npy, global_descriptors.npy and, of a large map, its index.
+
+        Args:
+            generation: where.
+            report: called as the index grows.
 
         Returns:
             Recall of the index, see `index_for`.
@@ -54,7 +58,7 @@ class ImageIndex:
             file.writelines(f'{entry}\n' for entry in self.entries)
         np.save(generation.poses, self.poses)
         np.save(generation.global_descriptors, self.descriptors)
-        return index_for(generation, self.descriptors)
+        return index_for(generation, self.descriptors, report)
 
     @classmethod
     def read(cls, generation: Generation) -> StoredIndex:

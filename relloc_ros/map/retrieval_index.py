@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import logging
 from pathlib import Path
 from typing import Any
@@ -26,23 +27,27 @@ from relloc_ros.map.format import Generation
 from relloc_ros.map.similarity_search import ExactSearch
 from relloc_ros.map.stored_rows import StoredRows
 
-__all__ = ['index_for', 'measure_recall']
+__all__ = ['Report', 'index_for', 'measure_recall', 'write_index']
 
 logger = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float32]
+Report = Callable[[int, int, str], None]
 
 VALUES_PER_CODE, MAX_CODES = 8, 64
 TRAINING_ROWS_PER_CENTRE = 40
 ITERATIONS = 10
-BLOCK_ROWS = 65_536
+BLOCK_ROWS = 16_384
+STAGE = 'retrieval index'
 SEED = 1
 
 RECALL_AT = 5
 RECALL_SAMPLES = 100
 
 
-def index_for(generation: Generation, descriptors: FloatArray) -> float | None:
+def index_for(
+    generation: Generation, descriptors: FloatArray, report: Report | None = None
+) -> float | None:
     """Write the index of a large map, in which exact search takes too long or too much memory.
 
     To be called whenever global_descriptors.npy is written; does nothing for a small map, or
@@ -51,6 +56,7 @@ def index_for(generation: Generation, descriptors: FloatArray) -> float | None:
     Args:
         generation: state of the map, with global_descriptors.npy written.
         descriptors: (N, D) what that holds.
+        report: called with the numbers of images done and in all, and the name of the stage.
 
     Returns:
         Part of the 5 most similar images that is found, over a sample of the map's own images;
@@ -65,16 +71,19 @@ def index_for(generation: Generation, descriptors: FloatArray) -> float | None:
             len(descriptors),
         )
         return None
-    write_index(generation.retrieval, descriptors)
+    write_index(generation.retrieval, descriptors, report)
     stored = StoredRows(generation.global_descriptors, np.dtype(np.float32))
     return measure_recall(ApproximateSearch(generation.retrieval, stored), descriptors)
 
 
-def write_index(folder: Path, descriptors: FloatArray) -> None:
+def write_index(folder: Path, descriptors: FloatArray, report: Report | None = None) -> None:
     """Learn centres and codebook from a sample, and write the lists of all rows."""
+    report = report or (lambda done, total, stage: None)
+    report(0, len(descriptors), STAGE)
     index = _trained(descriptors)
     for start in range(0, len(descriptors), BLOCK_ROWS):
         index.add(_padded(descriptors[start : start + BLOCK_ROWS], index.d))
+        report(index.ntotal, len(descriptors), STAGE)
     folder.mkdir()
     _write_lists(folder, index)
 
