@@ -148,8 +148,8 @@ class Robot(Node):
 class Harness:
     """The node under test, with a stub for the map, and a robot, spun together."""
 
-    def __init__(self, **parameters: Any) -> None:
-        self.stub = StubLocalizer()
+    def __init__(self, stub: StubLocalizer | None = None, **parameters: Any) -> None:
+        self.stub = stub or StubLocalizer()
         # The tracker has tests of its own: here it shall not mind poses that jump.
         parameters = {'consensus_count': 1, 'mahalanobis_threshold': 1e12, **parameters}
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]

@@ -110,3 +110,23 @@ def test_clear_takes_older_stamps_again() -> None:
     synchronizer.clear()
     assert feed(synchronizer, [('a', 100), ('b', 100)]) == [['a100', 'b100']]
     assert synchronizer.num_lost == 0
+
+
+def test_a_source_that_comes_back_later_than_the_others_is_waited_for() -> None:
+    synchronizer: Synchronizer[str] = Synchronizer(['a', 'b'], 20 * MS)
+    feed(synchronizer, [('a', 100 * number) for number in range(1, 6)])
+    # The first comes too late for its set, which waited for nobody.
+    assert feed(synchronizer, [('a', 600), ('b', 600)]) == [['a600']]
+    assert feed(synchronizer, [('a', 700), ('b', 700)]) == [['a700', 'b700']]
+    assert synchronizer.misses == {'a': 0, 'b': 0}
+
+
+def test_a_source_that_is_always_too_late_is_told() -> None:
+    synchronizer: Synchronizer[str] = Synchronizer(['a', 'b'], 20 * MS)
+    arrivals = [
+        pair for number in range(2, 9) for pair in (('a', 100 * number), ('b', 100 * number - 100))
+    ]
+    sent = feed(synchronizer, arrivals)
+    assert all(each[0].startswith('a') for each in sent[1:])
+    assert synchronizer.misses['b'] >= MAX_MISSES
+    assert 'b' in synchronizer.late

@@ -64,6 +64,7 @@ class Synchronizer(Generic[Item]):
         self._pending = []
         self._sent_ns: int | None = None
         self.misses = dict.fromkeys(self._sources, 0)
+        self._unheard = dict.fromkeys(self._sources, 0)
         self.late: set[str] = set()
         self.distance_ns: int | None = None
         self.num_incomplete = 0
@@ -79,6 +80,7 @@ class Synchronizer(Generic[Item]):
         Returns:
             The sets that go out by that, oldest first; each with its newest item first.
         """
+        self._unheard[source] = 0
         if self._sent_ns is not None and stamp_ns <= self._sent_ns + self._slop_ns:
             self.late.add(source)
             self.num_lost += 1
@@ -92,14 +94,13 @@ class Synchronizer(Generic[Item]):
         ]
         target = self._find(stamp_ns)
         target.items[source] = (stamp_ns, item)
-        self.misses[source] = 0
         if all(name in target.items or self._is_silent(name) for name in self._sources):
             self._drop_before(target.newest_ns)
             gone_out.append(self._send(target))
         return gone_out
 
     def _is_silent(self, source: str) -> bool:
-        return self.misses[source] >= MAX_MISSES
+        return self._unheard[source] >= MAX_MISSES
 
     def _find(self, stamp_ns: int) -> _Set[Item]:
         """Find the set an item belongs to; a new one if there is none."""
@@ -121,8 +122,10 @@ class Synchronizer(Generic[Item]):
         self._pending.remove(complete)
         self._sent_ns = max(complete.newest_ns, self._sent_ns or 0)
         missing = [name for name in self._sources if name not in complete.items]
+        self.misses.update(dict.fromkeys(complete.items, 0))
         for name in missing:
             self.misses[name] += 1
+            self._unheard[name] += 1
         self.num_incomplete = self.num_incomplete + 1 if missing else 0
         newest_first = sorted(complete.items.values(), key=lambda pair: -pair[0])
         return [item for _, item in newest_first]
