@@ -56,18 +56,16 @@ Colour = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _DrawnMap:
-    """A map with what drawing needs of it; index of images by name, size of cameras in metres."""
+    """A map, and how large its cameras are drawn, in metres."""
 
     reference_map: ReferenceMap
-    indices: dict[str, int]
     size: float
 
     @classmethod
     def of(cls, reference_map: ReferenceMap) -> _DrawnMap:
         some = evenly(reference_map.num_images, MAX_MAP_CAMERAS)
         size = 0.5 * neighbour_distance(reference_map.centres[some])
-        indices = {name: i for i, name in enumerate(reference_map.image_names)}
-        return cls(reference_map, indices, float(np.clip(size, MIN_SIZE_M, MAX_SIZE_M)))
+        return cls(reference_map, float(np.clip(size, MIN_SIZE_M, MAX_SIZE_M)))
 
     def lines(self, indices: Sequence[int]) -> Array:
         """Outline cameras, (N, 2, 3) in the map; each has the shape of its own camera."""
@@ -166,7 +164,8 @@ class MarkerOutput(Part):
         lines = np.empty((0, 2, 3))
         if self._drawn is not None:
             # A frame of the map before may still be on its way.
-            known = [self._drawn.indices[name] for name in names if name in self._drawn.indices]
+            found = map(self._drawn.reference_map.index_of, names)
+            known = [index for index in found if index is not None]
             lines = self._drawn.lines(known[:MAX_FRAME_CAMERAS])
         return self._lines(kind, stamp_ns, lines, colour, THICK)
 
