@@ -24,7 +24,7 @@ from relloc_ros.evaluation.map_check.explain import (
 from relloc_ros.evaluation.map_check.leave_one_out import LeaveOneOut, LeftOut
 from relloc_ros.evaluation.map_check.pairs import image_motions, verified_pairs
 from relloc_ros.evaluation.map_check.suspects import doubtful_references, find_suspects
-from relloc_ros.map.findings import Finding
+from relloc_ros.map.findings import Finding, Level
 from relloc_ros.map.reference_map import ReferenceMap
 
 __all__ = ['DeepCheck', 'check_by_localizing']
@@ -74,7 +74,7 @@ def check_by_localizing(
     suspects = find_suspects(leave_one_out, left_outs)
     wrong = frozenset(suspect.left_out.index for suspect in suspects)
     systematic = _systematic(reference_map, left_outs, wrong)
-    if systematic:
+    if any(finding.level is Level.ERROR for finding in systematic):
         # What concerns all images hits some harder than others.
         suspects = [suspect for suspect in suspects if suspect.score >= CLEAR_SCORE]
     findings = [

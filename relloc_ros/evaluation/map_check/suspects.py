@@ -84,7 +84,7 @@ def doubtful_references(left_outs: Sequence[LeftOut]) -> list[int]:
     """Find images whose own poses were not looked at and that disagree with the poses found.
 
     Returns:
-        Their indices in the map.
+        Their indices in the map, worst first.
     """
     known = {left_out.index for left_out in left_outs}
     shares: dict[int, list[float]] = {}
@@ -102,11 +102,12 @@ def doubtful_references(left_outs: Sequence[LeftOut]) -> list[int]:
     if not medians:
         return []
     limit = POOR_SHARE * float(np.median(list(medians.values())))
-    return sorted(
+    doubtful = [
         key
         for key, median in medians.items()
         if key not in known and median < limit and len(shares[key]) >= MIN_PAIRS
-    )
+    ]
+    return sorted(doubtful, key=lambda key: medians[key])
 
 
 def swapped(suspects: Sequence[Suspect]) -> list[tuple[Suspect, Suspect]]:
