@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 import time
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from relloc_ros.geometry import RigidTransform, exp_so3, pose_error
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import read_source
 from relloc_ros.pipeline import Relocalizer
+from relloc_ros.ros.debug_image import _draw, _Sight
 from relloc_ros.ros.frame_processor import Frame, FrameProcessor, FrameResult
 from relloc_ros.ros.map_loading import load_map
 from relloc_ros.ros.rig import check_rig
@@ -260,6 +262,26 @@ def _jpeg(posed: Any) -> Frame:
     header = SimpleNamespace(stamp=SimpleNamespace(sec=sec, nanosec=nanosec), frame_id='front')
     message = SimpleNamespace(header=header, format='jpeg', data=posed.path.read_bytes())
     return Frame(message, posed.camera, 'image', time.monotonic())
+
+
+def test_the_debug_image_shows_the_camera_that_sees_most() -> None:
+    stub = RigStub(enough=2)
+    processor = make(stub, transforms('front', 'back'), cameras='front,back')
+    white = bytes([255] * 48)
+    result = process(processor, together(image(5.0), image(5.0, 'back', data=white)))
+
+    def left_half(view: int) -> np.ndarray:
+        pairs = tuple(replace(pair, view=view) for pair in result.localization.pairs)
+        shown = replace(result, localization=replace(result.localization, pairs=pairs))
+        message = _draw(_Sight(shown, None, False))
+        assert message is not None
+        pixels = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
+        return pixels[message.height // 2, : message.width // 4]
+
+    assert left_half(0).mean() < 10
+    assert left_half(1).mean() > 245
+    # Images before, of a virtual rig, are not kept.
+    assert left_half(2).mean() < 10
 
 
 class TestSettings:
