@@ -154,6 +154,8 @@ class TestCommand:
         return CliRunner().invoke(make_app(), ['map', 'check', *map(str, arguments)])
 
     def test_deep_check_writes_what_it_shows(self, checked, tmp_path):
+        pytest.importorskip('matplotlib')
+        pytest.importorskip('jinja2')
         _, _, path = checked('none')
         result = self.run(path, '--deep', '--samples', 8, '--json', '--output', tmp_path / 'out')
         assert result.exit_code == 0, result.output
