@@ -336,8 +336,8 @@ class NodeConfig:
     )
     virtual_rig_size: int = setting(
         1,
-        'Images of one moving camera that are localized together where the newest alone is not, by '
-        'the odometry between them.',
+        'Images of one moving camera that are localized together, by the odometry between them, '
+        'where the newest alone is not.',
         ge=1,
         le=20,
     )
