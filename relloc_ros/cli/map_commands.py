@@ -58,9 +58,6 @@ app = typer.Typer(
     rich_markup_mode='markdown',
 )
 
-for command in (add, remove, merge, split, prune, export):
-    app.command()(command)
-
 
 @app.command()
 def build(
@@ -196,4 +193,5 @@ def info(map_folder: MapArgument) -> None:
     stdout.print(table)
 
 
-app.command()(check)
+for command in (check, add, remove, prune, split, merge, export):
+    app.command()(command)
