@@ -80,6 +80,12 @@ class Tracker:
         self._candidates: deque[_Fix | None] = deque(maxlen=self.config.consensus_window)
         self._note = ''
 
+    def search(self) -> None:
+        """Give the track up and search anew; after a fix, the next is RELOCALIZED."""
+        had_fix = self._had_fix
+        self.reset()
+        self._had_fix = had_fix
+
     def set_prior(
         self,
         pose: PoseEstimate,
@@ -96,9 +102,7 @@ class Tracker:
             stamp_ns: when the robot is there.
             odom_from_base: odometry at that time, None if not known.
         """
-        had_fix = self._had_fix
-        self.reset()
-        self._had_fix = had_fix
+        self.search()
         self._prior = _Prior(pose, odom_from_base, stamp_ns)
 
     @property

@@ -114,7 +114,7 @@ def test_services_of_a_running_node(
         first_map = onlooker.next_frame()['map_id']
 
         onlooker.ask(Empty, '/reinitialize_global_localization')
-        spin_until(onlooker.executor_, lambda: onlooker.next_frame()['event'] == 'LOCALIZED')
+        spin_until(onlooker.executor_, lambda: onlooker.next_frame()['event'] == 'RELOCALIZED')
 
         onlooker.set_map(tmp_path / 'nowhere')
         refused = onlooker.ask(Trigger, f'{NODE}/reload_map')

@@ -339,6 +339,15 @@ def test_reset_searches_again_even_in_older_time() -> None:
     assert events(verdicts) == [TrackingEvent.LOCALIZED]
 
 
+def test_a_search_on_request_is_a_relocalization() -> None:
+    tracker, robot = localized()
+    tracker.search()
+    assert tracker.state is SEARCHING
+    verdicts = run(tracker, robot, 3)
+    assert accepted(verdicts) == [False, False, True]
+    assert events(verdicts) == [TrackingEvent.RELOCALIZED]
+
+
 def test_a_prior_restricts_the_search_and_refuses_what_contradicts_it() -> None:
     tracker, robot = localized()
     covariance = np.diag([0.5**2] * 3 + [0.2**2] * 3)

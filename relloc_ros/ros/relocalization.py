@@ -65,7 +65,7 @@ class Relocalization(Part):
         session, config = self.session, self.session.config
         if not self._waiting:
             session.discard()
-            session.reset_tracking()
+            session.search()
         request = _Request(Future(), config.relocalize_frames, explain)
         request.timer = self.node.create_timer(
             config.relocalize_timeout,
@@ -176,7 +176,7 @@ class GlobalLocalization(Part):
         """Forget the track and any pose that somebody gave; TF goes on until a new fix."""
         if self.session.active:
             self.session.discard()
-            self.session.reset_tracking()
+            self.session.search()
             self.node.get_logger().info('the robot is searched in all the map, as asked')
         else:
             self.node.get_logger().warning(

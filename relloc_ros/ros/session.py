@@ -178,8 +178,16 @@ class Session:
         return self.tracker.state
 
     def reset_tracking(self) -> None:
-        """Forget where the robot was: it is searched anew."""
+        """Forget that the robot ever was anywhere."""
         self.tracker.reset()
+        self._forget_fix()
+
+    def search(self) -> None:
+        """Give the track up: the robot is searched anew."""
+        self.tracker.search()
+        self._forget_fix()
+
+    def _forget_fix(self) -> None:
         self.processor.forget()
         self._last_frame = None
 
