@@ -153,14 +153,13 @@ class CameraInput:
                 f'qos_overrides.{topic}.subscription.reliability to reliable'
             )
         node = self._node
-        ours = dict(
-            node.get_publisher_names_and_types_by_node(node.get_name(), node.get_namespace())
-        )
+        # By name, for the graph learns late which publishers are ours.
+        ours = node.resolve_topic_name('~/debug_image')
         others = [
             f'{name} ({kind.rpartition("/")[2]})'
             for name, kinds in node.get_topic_names_and_types()
             for kind in kinds
-            if kind in IMAGE_TYPES and name not in (topic, *ours) and node.count_publishers(name)
+            if kind in IMAGE_TYPES and name not in (topic, ours) and node.count_publishers(name)
         ]
         listed = ', '.join(others[:MAX_TOPICS])
         if not listed:
