@@ -378,10 +378,10 @@ def test_cleanup_is_prompt_and_the_map_is_freed_after_the_running_image(active: 
 def test_live_parameters_are_taken_while_active(active: Harness) -> None:
     (result,) = active.node.set_parameters([Parameter('max_rate', value=2)])
     assert result.successful
-    active.localize(START_NS + NS)
     start_s = time.monotonic()
+    active.localize(START_NS + NS)
     active.localize(START_NS + 2 * NS)
-    assert time.monotonic() - start_s > 0.3
+    assert time.monotonic() - start_s > 0.45
 
 
 def test_silence_is_a_diagnostic(ros: None) -> None:

@@ -55,6 +55,7 @@ class Listener(Node):
         self.transforms: list[Any] = []
         self.static_transforms: list[Any] = []
         self.clock_ns: list[int] = []
+        self.clock_heard_s: list[float] = []
         self.executor_ = SingleThreadedExecutor()
         self.executor_.add_node(self)
         listen = self.create_subscription
@@ -74,6 +75,7 @@ class Listener(Node):
 
     def _on_clock(self, message: Clock) -> None:
         self.clock_ns.append(stamp_to_ns(message.clock))
+        self.clock_heard_s.append(time.monotonic())
 
 
 @pytest.fixture
@@ -125,9 +127,13 @@ def test_content(listener: Listener, tmp_path: Path, kind: bag.Kind) -> None:
 
 def test_timing_and_clock(listener: Listener, tmp_path: Path) -> None:
     play(listener, bag.write(tmp_path / 'bag', MESSAGES), '--rate', '2', '--clock')
-    times_s = [time_s for time_s, _ in listener.images]
-    assert np.allclose(np.diff(times_s), 0.25, atol=0.1)
     clock_ns = np.array(listener.clock_ns)
+    # Single messages may come late on a busy machine: the quickest of each half tell the rate.
+    late_s = np.array(listener.clock_heard_s) - (clock_ns - clock_ns[0]) / S / 2
+    halves = np.array_split(late_s, 2)
+    assert abs(halves[1].min() - halves[0].min()) < 0.25
+    first_s, *_, last_s = [time_s for time_s, _ in listener.images]
+    assert last_s - first_s > 0.25
     assert (np.diff(clock_ns) > 0).all()
     assert 99 * S <= clock_ns[0] < 99.5 * S
     assert clock_ns[-1] == 101.5 * S
