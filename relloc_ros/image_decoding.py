@@ -28,6 +28,7 @@ __all__ = [
     'camera_from_camera_info',
     'decode_image',
     'encoded_size',
+    'ends_early',
     'is_compressed',
     'stamp_of',
 ]
@@ -43,6 +44,8 @@ MAX_ENLARGEMENT = 8
 
 JPEG_MAGIC = b'\xff\xd8\xff'
 PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
+JPEG_SCAN, JPEG_END = b'\xff\xda', b'\xff\xd9'
+PNG_END = b'IEND'
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +243,14 @@ def encoded_size(data: bytes) -> tuple[int, int] | None:
     if data.startswith(PNG_MAGIC):
         return int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
     return None
+
+
+def ends_early(data: bytes) -> bool:
+    """Tell whether a PNG or JPEG file lacks its end; some versions of OpenCV fill in grey."""
+    if data.startswith(PNG_MAGIC):
+        return data.rfind(PNG_END) < 0
+    # Thumbnails in the header have an end of their own, and some cameras write on after the last.
+    return data.startswith(JPEG_MAGIC) and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

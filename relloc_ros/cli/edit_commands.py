@@ -27,7 +27,7 @@ from relloc_ros.cli.source_options import (
     PoseTopic,
     SensorName,
     TimeOffset,
-    read_posed,
+    read_usable,
 )
 
 __all__ = ['NamesFile', 'Pattern', 'add', 'chosen_names', 'remove', 'warn_of_same']
@@ -100,7 +100,7 @@ def add(
     from relloc_ros.map.editing import add_images
 
     terminate_quietly()
-    posed = read_posed(
+    posed = read_usable(
         source,
         images=images,
         list_file=list_file,

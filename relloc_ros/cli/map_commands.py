@@ -47,7 +47,7 @@ from relloc_ros.cli.source_options import (
     PoseTopic,
     SensorName,
     TimeOffset,
-    read_posed,
+    read_usable,
 )
 
 __all__ = ['app']
@@ -116,7 +116,7 @@ def build(
 
     terminate_quietly()
     settings_of_map = map_config(config, settings)
-    posed = read_posed(
+    posed = read_usable(
         source,
         images=images,
         list_file=list_file,

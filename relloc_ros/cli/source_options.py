@@ -34,6 +34,7 @@ __all__ = [
     'given_camera',
     'given_extrinsics',
     'read_posed',
+    'read_usable',
 ]
 
 FORMATS = (
@@ -243,3 +244,16 @@ def read_posed(
             **options,
         )
         return read_source(source, list_file=list_file, options=given, source_format=source_format)
+
+
+def read_usable(source: Path, **options: Any) -> list[PosedImage]:
+    """Read posed images as `read_posed`, without the few that are damaged.
+
+    Raises:
+        DataError: as `read_posed`, or too many are.
+    """
+    from relloc_ros.map.sources import without_unusable
+
+    posed = read_posed(source, **options)
+    with progress_bar('looking at the images') as progress:
+        return without_unusable(posed, progress)

@@ -33,6 +33,7 @@ from relloc_ros.map.sources.rosbag import ROSBAG
 from relloc_ros.map.sources.seven_scenes import SEVEN_SCENES
 from relloc_ros.map.sources.transforms_json import TRANSFORMS_JSON
 from relloc_ros.map.sources.tum import TUM
+from relloc_ros.map.sources.unusable import without_unusable
 
 __all__ = [
     'FIRST_STAMP_NS',
@@ -46,6 +47,7 @@ __all__ = [
     'read_pixels',
     'read_source',
     'stamp_from_name',
+    'without_unusable',
 ]
 
 logger = logging.getLogger(__name__)

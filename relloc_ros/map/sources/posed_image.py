@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from relloc_ros.camera import Camera
 from relloc_ros.errors import DataError
 from relloc_ros.geometry import RigidTransform
-from relloc_ros.image_decoding import encoded_size
+from relloc_ros.image_decoding import encoded_size, ends_early
 from relloc_ros.map.sources.reading import PixelSource
 
 __all__ = ['PosedImage', 'check_size', 'image_size', 'read_image', 'read_pixels']
@@ -63,6 +63,8 @@ def read_pixels(path: Path, camera: Camera) -> NDArray[np.uint8]:
     if size is not None:
         # Before decoding: a wrong header could ask for gigabytes.
         check_size(*size, camera, f'image {path}')
+    if ends_early(data):
+        raise DataError(f'cannot decode image {path}: it is truncated; copy it again')
     image = _decode(path, data)
     check_size(image.shape[1], image.shape[0], camera, f'image {path}')
     return image

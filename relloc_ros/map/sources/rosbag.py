@@ -38,6 +38,8 @@ TF_TOPIC = 'tf'
 
 DRIFT = 'are odometry, which drifts: the map is only as straight as that'
 
+IMAGES_TRIED = 3
+
 CLOCK_TOLERANCE_S = 0.1
 """Delays of images and poses that differ by more are worth a warning."""
 
@@ -77,9 +79,22 @@ def _read(source: Path, options: SourceOptions) -> SourceImages:
         pixels = BagPixels(store, image.recorded_ns, image.stamp_ns, image.name)
         pose = map_from_cam.inverse()
         found.append(SourceImage(image.name, image.camera, pose, image.stamp_ns, pixels))
-    # A wrong size shows now, not in the middle of a long build.
-    pixels.read(posed[-1][0].camera)
+    _check_last(found)
     return SourceImages(found, source)
+
+
+def _check_last(images: Sequence[SourceImage]) -> None:
+    """See a wrong size now, not in the middle of a long build; a few may be damaged."""
+    problem = None
+    for image in images[-IMAGES_TRIED:]:
+        try:
+            if image.pixels is not None:
+                image.pixels.read(image.camera)
+                return
+        except DataError as error:
+            problem = error
+    if problem is not None:
+        raise problem
 
 
 def _camera_frame(images: Sequence[BagImage], options: SourceOptions) -> str:

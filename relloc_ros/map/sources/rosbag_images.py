@@ -24,7 +24,7 @@ from relloc_ros.bags.topics import find_camera_info_topic, find_image_topic
 from relloc_ros.camera import Camera
 from relloc_ros.camera_info import camera_from_camera_info
 from relloc_ros.errors import DataError
-from relloc_ros.image_decoding import decode_image, is_compressed, stamp_of
+from relloc_ros.image_decoding import decode_image, ends_early, is_compressed, stamp_of
 from relloc_ros.map.sources.reading import SourceOptions, locating_errors
 
 __all__ = ['BagImage', 'BagImages', 'BagPixels', 'list_images']
@@ -229,6 +229,8 @@ class BagPixels:
             DataError: cannot be decoded, or not as large as the camera says.
         """
         message = self.store.message(self.recorded_ns, self.stamp_ns)
+        if is_compressed(message) and ends_early(bytes(message.data)):
+            raise DataError(f'image of {self.name} is truncated')
         pixels = decode_image(message, camera, self.name).image
         if pixels.ndim == 2:
             pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
