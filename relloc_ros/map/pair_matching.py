@@ -4,26 +4,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 import shutil
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 import pycolmap
 
+from relloc_ros.camera import Camera
 from relloc_ros.map.diversity import select_diverse
 from relloc_ros.map.format import Generation
-from relloc_ros.map.image_index import ImageIndex
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.vision.matching import Keypoints, MutualRatio
 from relloc_ros.vision.relative_pose import MatchedPoints
 
-__all__ = ['Pair', 'Progress', 'Verify', 'match_pairs']
+__all__ = ['Pair', 'Progress', 'Verify', 'match_pairs', 'verify_pairs']
 
 Progress = Callable[[int, int, str], None]
 Pair = tuple[int, int]
+Rows = NDArray[np.uint32]
+"""(K, 2), of the keypoints of two images in the database."""
 Verify = Callable[[Pair, MatchedPoints], NDArray[np.bool_]]
 """Tells which matches (K,) of two images are good; the first image is the query."""
 
@@ -35,8 +39,8 @@ WORKERS = 2
 
 def match_pairs(
     reference_map: ReferenceMap, new: Generation, output: Path, verify: Verify, report: Progress
-) -> None:
-    """Write the verified matches of similar images into a copy of a map's database.
+) -> list[Pair]:
+    """Write the matches of similar images, all and verified, into a copy of a map's database.
 
     Args:
         reference_map: the map.
@@ -44,24 +48,74 @@ def match_pairs(
         output: the copy.
         verify: says which matches are good; called by several threads.
         report: called with the number done, the number in all and the name of the stage.
+
+    Returns:
+        The pairs with matches.
     """
     pairs = _choose_pairs(reference_map)
     shutil.copyfile(new.database, output)
-    ids = [entry.image_id for entry in ImageIndex.read(new).entries]
     matcher = MutualRatio(reference_map.extractor.match_ratio)
 
-    def match(pair: Pair) -> NDArray[np.uint32]:
-        return _verified_matches(reference_map, pair, matcher, verify)
+    def match(pair: Pair) -> tuple[Rows, Rows]:
+        rows = _match(reference_map, pair, matcher)
+        return rows, rows[verify(pair, _points(reference_map, pair, rows))]
 
-    database = pycolmap.Database.open(output)
+    ids = reference_map.image_ids
+    matched = []
+    with _writing(output) as (database, pool):
+        database.clear_matches()
+        database.clear_two_view_geometries()
+        found = pool.map(match, pairs)
+        for done, (pair, (rows, good)) in enumerate(zip(pairs, found, strict=True), start=1):
+            first, second = (int(ids[index]) for index in pair)
+            if len(rows) >= MIN_PAIR_MATCHES:
+                database.write_matches(first, second, rows)
+                matched.append(pair)
+            _write_verified(database, first, second, good)
+            report(done, len(pairs), 'matching')
+    return matched
+
+
+def verify_pairs(
+    reference_map: ReferenceMap,
+    path: Path,
+    pairs: Sequence[Pair],
+    verify: Verify,
+    cameras: Mapping[int, Camera] | None = None,
+) -> None:
+    """Decide anew which of the matches in a database are good.
+
+    Args:
+        reference_map: the map.
+        path: of the database.
+        pairs: what `match_pairs` has returned.
+        verify: says which matches are good; called by several threads.
+        cameras: by ID; None is those of the map.
+    """
+    ids = reference_map.image_ids
+    with _writing(path) as (database, pool):
+        database.clear_two_view_geometries()
+
+        def check(pair: Pair) -> Rows:
+            first, second = (int(ids[index]) for index in pair)
+            with lock:
+                rows = database.read_matches(first, second)
+            return rows[verify(pair, _points(reference_map, pair, rows, cameras))]
+
+        lock = Lock()
+        for pair, good in zip(pairs, pool.map(check, pairs), strict=True):
+            first, second = (int(ids[index]) for index in pair)
+            with lock:
+                _write_verified(database, first, second, good)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[tuple[pycolmap.Database, ThreadPoolExecutor]]:
+    database = pycolmap.Database.open(path)
     pool = ThreadPoolExecutor(WORKERS)
     try:
-        found = pool.map(match, pairs)
         with pycolmap.DatabaseTransaction(database):
-            for done, (pair, matches) in enumerate(zip(pairs, found, strict=True), start=1):
-                if len(matches) >= MIN_PAIR_MATCHES:
-                    _write_matches(database, ids[pair[0]], ids[pair[1]], matches)
-                report(done, len(pairs), 'matching')
+            yield database, pool
     finally:
         pool.shutdown(cancel_futures=True)
         database.close()
@@ -79,20 +133,16 @@ def _choose_pairs(reference_map: ReferenceMap) -> list[Pair]:
     return sorted(pairs)
 
 
-def _write_matches(
-    database: pycolmap.Database, first: int, second: int, matches: NDArray[np.uint32]
-) -> None:
-    geometry = pycolmap.TwoViewGeometry()
-    geometry.config = pycolmap.TwoViewGeometryConfiguration.CALIBRATED
-    geometry.inlier_matches = matches
-    database.write_matches(first, second, matches)
-    database.write_two_view_geometry(first, second, geometry)
+def _write_verified(database: pycolmap.Database, first: int, second: int, rows: Rows) -> None:
+    if len(rows) >= MIN_PAIR_MATCHES:
+        geometry = pycolmap.TwoViewGeometry()
+        geometry.config = pycolmap.TwoViewGeometryConfiguration.CALIBRATED
+        geometry.inlier_matches = rows
+        database.write_two_view_geometry(first, second, geometry)
 
 
-def _verified_matches(
-    reference_map: ReferenceMap, pair: Pair, matcher: MutualRatio, verify: Verify
-) -> NDArray[np.uint32]:
-    """Match two images, (K, 2) rows of their keypoints in the database."""
+def _match(reference_map: ReferenceMap, pair: Pair, matcher: MutualRatio) -> Rows:
+    """Match two images: rows of their keypoints in the database."""
     features = [reference_map.features(index) for index in pair]
     cameras = [reference_map.camera(index) for index in pair]
     keypoints = [
@@ -104,12 +154,25 @@ def _verified_matches(
         for item, camera in zip(features, cameras, strict=True)
     ]
     matches = matcher.match(*keypoints)
-    points = MatchedPoints(
-        features[0].normalized[matches[:, 0]],
-        features[1].normalized[matches[:, 1]],
-        cameras[0].mean_focal_length,
-        cameras[1].mean_focal_length,
-    )
-    good = verify(pair, points)
-    rows = [item.rows[matches[good, side]] for side, item in enumerate(features)]
+    rows = [item.rows[matches[:, side]] for side, item in enumerate(features)]
     return np.column_stack(rows).astype(np.uint32)
+
+
+def _points(
+    reference_map: ReferenceMap,
+    pair: Pair,
+    rows: Rows,
+    cameras: Mapping[int, Camera] | None = None,
+) -> MatchedPoints:
+    normalized, focal_lengths = [], []
+    for side, index in enumerate(pair):
+        features = reference_map.features(index)
+        chosen = np.searchsorted(features.rows, rows[:, side])
+        if cameras is None:
+            camera = reference_map.camera(index)
+            normalized.append(features.normalized[chosen])
+        else:
+            camera = cameras[reference_map.camera_id(index)]
+            normalized.append(camera.normalize(features.points2D[chosen]))
+        focal_lengths.append(camera.mean_focal_length)
+    return MatchedPoints(normalized[0], normalized[1], focal_lengths[0], focal_lengths[1])

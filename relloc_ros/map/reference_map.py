@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -26,11 +27,14 @@ from relloc_ros.map.locks import reading
 from relloc_ros.map.points import MapPoints
 from relloc_ros.vision.features import FeatureExtractor, create_extractor
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
+from relloc_ros.vision.matching import compact_basis
 
 __all__ = ['MapFeatures', 'ReferenceMap']
 
 FloatArray = NDArray[np.float32]
 IndexArray = NDArray[np.int64]
+
+COMPACT_SAMPLE_IMAGES = 32
 
 
 class ReferenceMap:
@@ -172,6 +176,11 @@ class ReferenceMap:
         return RigidTransform.from_quat_wxyz(pose[:4], pose[4:])
 
     @property
+    def image_ids(self) -> NDArray[np.int64]:
+        """(N,) IDs of the images in the database and the model."""
+        return np.asarray(self._entries.image_ids, dtype=np.int64)
+
+    @property
     def rotations(self) -> Array:
         """(N, 3, 3) rotations cam_from_map of all images."""
         rotations = Rotation.from_quat(self._poses[:, [1, 2, 3, 0]])
@@ -184,6 +193,16 @@ class ReferenceMap:
             MapError: damaged database.
         """
         return self._store.features(int(self._entries.image_ids[index]), self.camera(index))
+
+    def compact(self, descriptors: FloatArray, dimensions: int | None = None) -> FloatArray:
+        """Unit descriptors (M, D) in few numbers (M, C), for a quick search among the map's own."""
+        return np.asarray(descriptors @ self._compact_basis[:, :dimensions])
+
+    @cached_property
+    def _compact_basis(self) -> FloatArray:
+        step = -(-self.num_images // COMPACT_SAMPLE_IMAGES)
+        sample = [self.features(index).descriptors for index in range(0, self.num_images, step)]
+        return compact_basis(self.extractor.unit_descriptors(np.concatenate(sample)))
 
     def thumbnail(self, index: int) -> NDArray[np.uint8] | None:
         """Small copy of an image, BGR; None where the map has none or it cannot be read."""

@@ -7,7 +7,7 @@ The poses, the keypoints and the descriptors stay as they are. A killed run leav
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import pycolmap
 
 from relloc_ros.errors import MapError
-from relloc_ros.geometry import skew
+from relloc_ros.geometry import RigidTransform, skew
 from relloc_ros.map.checksums import content_checksums, make_map_id
 from relloc_ros.map.feature_store import FeatureStore
 from relloc_ros.map.format import Generation, Manifest, current_generation
@@ -34,6 +34,7 @@ from relloc_ros.vision.relative_pose import MatchedPoints, in_front, sampson_err
 
 __all__ = [
     'SCRATCH_DATABASE',
+    'agrees_with_poses',
     'copy_unchanged',
     'quiet_colmap',
     'triangulate',
@@ -71,7 +72,7 @@ def triangulate_map(path: Path, *, wait: float = 0.0, progress: Progress | None 
             reference_map.prepare()
             copy_unchanged(old, new)
             scratch = new.folder / SCRATCH_DATABASE
-            verify = partial(_agrees_with_poses, reference_map)
+            verify = partial(agrees_with_poses, reference_map.cam_from_map)
             match_pairs(reference_map, new, scratch, verify, report)
             report(0, 1, 'triangulating')
             model = triangulate(pycolmap.Reconstruction(old.sparse), scratch)
@@ -92,15 +93,16 @@ def copy_unchanged(old: Generation, new: Generation) -> None:
             shutil.copytree(getattr(old, name), getattr(new, name))
 
 
-def _agrees_with_poses(
-    reference_map: ReferenceMap, pair: Pair, matches: MatchedPoints
+def agrees_with_poses(
+    cam_from_map: Callable[[int], RigidTransform],
+    pair: Pair,
+    matches: MatchedPoints,
+    max_error_px: float = MAX_EPIPOLAR_ERROR_PX,
 ) -> NDArray[np.bool_]:
-    """Tell which matches of two images lie on the epipolar lines of their poses."""
-    first_from_second = (
-        reference_map.cam_from_map(pair[0]) @ reference_map.cam_from_map(pair[1]).inverse()
-    )
+    """Tell which matches (K,) of two images lie on the epipolar lines of their poses."""
+    first_from_second = cam_from_map(pair[0]) @ cam_from_map(pair[1]).inverse()
     essential = skew(first_from_second.translation) @ first_from_second.rotation
-    near = np.abs(sampson_errors(essential, matches)) <= MAX_EPIPOLAR_ERROR_PX
+    near = np.abs(sampson_errors(essential, matches)) <= max_error_px
     return near & in_front(first_from_second, matches)
 
 
