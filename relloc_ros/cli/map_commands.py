@@ -33,6 +33,14 @@ from relloc_ros.cli.options import (
     map_config,
 )
 from relloc_ros.cli.rearrange_commands import export, merge, prune, split
+from relloc_ros.cli.sfm_options import (
+    UNKNOWN,
+    MapperOption,
+    Sfm,
+    poses_by_sfm,
+    refuse_without_sfm,
+    warn_of_scale,
+)
 from relloc_ros.cli.source_options import (
     CameraFrame,
     CameraInfoTopic,
@@ -66,7 +74,8 @@ def build(
         typer.Argument(
             metavar='SOURCE',
             help='Posed images: a COLMAP model or the folder that holds it, a data set in its '
-            'original layout, a table of poses, a transforms.json, or a rosbag.',
+            'original layout, a table of poses, a transforms.json, or a rosbag. With --sfm: a '
+            'folder of images.',
         ),
     ],
     output: Annotated[
@@ -102,11 +111,16 @@ def build(
             show_default=False,
         ),
     ] = None,
-    units: Annotated[str, typer.Option(help='Unit of length of the poses.')] = 'm',
+    units: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help='Unit of length of the poses.', show_default='m'),
+    ] = None,
+    sfm: Sfm = False,
+    mapper: MapperOption = None,
     overwrite: Overwrite = False,
     wait: Wait = 0.0,
 ) -> None:
-    """Build a map from posed images.
+    """Build a map from posed images, or with --sfm from images without poses.
 
     What SOURCE is is found by looking at it; docs/data_sets.md lists what is known.
     For the map of a scene with published halves, give `--split train`.
@@ -116,25 +130,31 @@ def build(
 
     terminate_quietly()
     settings_of_map = map_config(config, settings)
-    posed = read_usable(
-        source,
-        images=images,
-        list_file=list_file,
-        split=split,
-        source_format=source_format,
-        camera=camera,
-        sensor=sensor,
-        max_pose_gap=max_pose_gap,
-        time_offset=time_offset,
-        image_topic=image_topic,
-        camera_info_topic=camera_info_topic,
-        pose_topic=pose_topic,
-        map_frame=map_frame,
-        pose_frame=pose_frame,
-        camera_frame=camera_frame,
-        odom_frame=odom_frame,
-        extrinsics=extrinsics,
-    )
+    source_options = {
+        'split': split,
+        'source_format': source_format,
+        'sensor': sensor,
+        'max_pose_gap': max_pose_gap,
+        'time_offset': time_offset,
+        'image_topic': image_topic,
+        'camera_info_topic': camera_info_topic,
+        'pose_topic': pose_topic,
+        'map_frame': map_frame,
+        'pose_frame': pose_frame,
+        'camera_frame': camera_frame,
+        'odom_frame': odom_frame,
+        'extrinsics': extrinsics,
+    }
+    if sfm:
+        others = {**source_options, 'units': units}
+        posed = poses_by_sfm(source, images, list_file, camera, mapper, settings_of_map, others)
+        units = UNKNOWN
+    else:
+        refuse_without_sfm(mapper=mapper)
+        posed = read_usable(
+            source, images=images, list_file=list_file, camera=camera, **source_options
+        )
+        units = units or 'm'
     posed = thinned(
         posed,
         keyframes,
@@ -157,6 +177,8 @@ def build(
             progress=progress,
         )
     print_note(f'map {output} is ready: {len(posed)} images')
+    if units == UNKNOWN:
+        warn_of_scale(output)
     print_note(f'try it: relloc localize IMAGE --map {output}')
 
 

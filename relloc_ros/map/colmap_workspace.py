@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 import sqlite3
 from types import TracebackType
 
@@ -19,7 +20,7 @@ from relloc_ros.map.image_index import ImageEntry
 from relloc_ros.map.points import MapPoints
 from relloc_ros.vision.features import LocalFeatures
 
-__all__ = ['FeatureWriter', 'write_points', 'write_workspace']
+__all__ = ['FeatureWriter', 'write_points', 'write_tables', 'write_workspace']
 
 
 def write_workspace(
@@ -47,7 +48,7 @@ def write_workspace(
         model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(pose.matrix[:3]))
     generation.sparse.mkdir()
     model.write_binary(generation.sparse)
-    _write_tables(model, generation)
+    write_tables(model, generation.database)
 
 
 def write_points(
@@ -79,8 +80,9 @@ def write_points(
     model.write_binary(generation.sparse)
 
 
-def _write_tables(model: pycolmap.Reconstruction, generation: Generation) -> None:
-    database = pycolmap.Database.open(generation.database)
+def write_tables(model: pycolmap.Reconstruction, path: Path) -> None:
+    """List cameras, rigs, frames and images of a model in a fresh database."""
+    database = pycolmap.Database.open(path)
     with pycolmap.DatabaseTransaction(database):
         for camera in model.cameras.values():
             database.write_camera(camera, use_camera_id=True)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +17,7 @@ __all__ = [
     'file_of',
     'read_list',
     'stamp_from_name',
+    'stamps_from_names',
     'stamps_of',
     'unique_names',
 ]
@@ -77,11 +78,19 @@ def stamps_of(images: Mapping[str, SourceImage]) -> dict[str, int]:
     if all(stamp is not None for stamp in known.values()):
         stamps = {name: stamp for name, stamp in known.items() if stamp is not None}
         return dict(sorted(stamps.items(), key=lambda item: (item[1], item[0])))
-    names = sorted(images)
-    times = [stamp_from_name(name) for name in names]
+    return stamps_from_names(images)
+
+
+def stamps_from_names(names: Iterable[str]) -> dict[str, int]:
+    """Give the stamp of each image, in order of time: its name if all are times, else counted."""
+    ordered = sorted(names)
+    times = [stamp_from_name(name) for name in ordered]
     if all(time is not None for time in times):
-        return {name: time for name, time in zip(names, times, strict=True) if time is not None}
-    return {name: FIRST_STAMP_NS + i * FRAME_PERIOD_NS for i, name in enumerate(names)}
+        stamps = {
+            name: time for name, time in zip(ordered, times, strict=True) if time is not None
+        }
+        return dict(sorted(stamps.items(), key=lambda item: (item[1], item[0])))
+    return {name: FIRST_STAMP_NS + i * FRAME_PERIOD_NS for i, name in enumerate(ordered)}
 
 
 def stamp_from_name(name: str) -> int | None:
