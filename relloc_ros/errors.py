@@ -4,7 +4,14 @@
 
 from __future__ import annotations
 
-__all__ = ['ConfigError', 'DataError', 'MapError', 'MissingDependencyError', 'RellocError']
+__all__ = [
+    'ConfigError',
+    'DataError',
+    'MapError',
+    'MissingDependencyError',
+    'RellocError',
+    'WorkerError',
+]
 
 
 class RellocError(Exception):
@@ -25,3 +32,7 @@ class DataError(RellocError):
 
 class MissingDependencyError(RellocError):
     """An optional package is needed and not installed; the message names it for pip."""
+
+
+class WorkerError(RellocError):
+    """Worker processes cannot be reached, do not fit, or die over the same task."""

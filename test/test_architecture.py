@@ -22,6 +22,8 @@ FLOORS = {
     'config': 0,
     'config_schema': 0,
     'errors': 0,
+    'parallel': 0,
+    'dask_pool': 1,
     'transform_history': 1,
     'frames': 1,
     'camera_info': 1,
@@ -77,7 +79,16 @@ ROS_MODULES = (
     'visualization_msgs',
 )
 
-HEAVY_MODULES = ('torch', 'matplotlib', 'faiss', 'cv2', 'pycolmap', 'scipy', 'rosbags')
+HEAVY_MODULES = (
+    'torch',
+    'matplotlib',
+    'faiss',
+    'cv2',
+    'pycolmap',
+    'scipy',
+    'rosbags',
+    'distributed',
+)
 
 FILES = sorted(PACKAGE.rglob('*.py'))
 

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ from relloc_ros.map.format import FRAME_ID, Generation, Manifest
 from relloc_ros.map.image_index import ImageEntry, ImageIndex, image_digest
 from relloc_ros.map.publication import new_generation
 from relloc_ros.map.sources import PosedImage, read_image
+from relloc_ros.parallel import Task, TaskPool, ThreadTasks
 from relloc_ros.vision.features import FeatureExtractor, LocalFeatures, create_extractor
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
 
@@ -48,6 +50,7 @@ def build_map(
     units: str = 'm',
     wait: float = 0.0,
     progress: Progress | None = None,
+    pool: TaskPool | None = None,
 ) -> Path:
     """Extract features and global descriptors of posed images and write a map.
 
@@ -61,6 +64,7 @@ def build_map(
         units: unit of length of the poses.
         wait: seconds to wait for another process that changes the map.
         progress: called after every image.
+        pool: extracts the features; None takes threads of this process. The map is the same.
 
     Returns:
         `output`.
@@ -71,6 +75,7 @@ def build_map(
         DataError: no images, unusable names, an image that is unreadable or not of its camera's
             size; weights missing from `config.weights_folder`, or unusable.
         MissingDependencyError: a network is asked for whose packages are not installed.
+        WorkerError: the pool's workers cannot be reached, or die.
     """
     config = config or MapConfig()
     check_names(posed)
@@ -84,7 +89,7 @@ def build_map(
         descriptor = _make_vocabulary(posed, config, vocabulary, report)
         descriptor.save(generation.vocabulary)
         descriptors, digests = write_features(
-            posed, entries, extractor, descriptor, config, generation, report
+            posed, entries, extractor, descriptor, config, generation, report, pool
         )
         entries = [
             replace(entry, digest=digest) for entry, digest in zip(entries, digests, strict=True)
@@ -179,6 +184,21 @@ class _TrainingImages(Sequence[NDArray[np.uint8]]):
         return image
 
 
+class _Describer(NamedTuple):
+    extractor: FeatureExtractor
+    max_keypoints: int
+    descriptor: GlobalDescriptor
+
+
+class _Described(NamedTuple):
+    """All that a map keeps of an image's pixels."""
+
+    features: LocalFeatures
+    vector: NDArray[np.float32]
+    digest: str
+    thumbnail: bytes
+
+
 def write_features(
     posed: Sequence[PosedImage],
     entries: Sequence[ImageEntry],
@@ -187,6 +207,7 @@ def write_features(
     config: MapConfig,
     generation: Generation,
     report: Progress,
+    pool: TaskPool | None = None,
 ) -> tuple[NDArray[np.float32], list[str]]:
     """Store the local features of images, and small copies of them, in a map being made.
 
@@ -194,38 +215,60 @@ def write_features(
         posed: the images.
         entries: their numbers in the map, whose database lists them already.
         extractor: of the local features.
-        descriptor: gives their global descriptors.
+        descriptor: gives their global descriptors; the vocabulary of the map.
         config: settings of the map.
         generation: where.
         report: called after every image.
+        pool: describes the images; None takes threads of this process.
 
     Returns:
         Global descriptors (N, D) and digests of the pixels.
 
     Raises:
         DataError: an image that is unreadable or not of its camera's size.
+        WorkerError: the pool's workers cannot be reached, or die.
     """
-
-    def extract(image: PosedImage) -> tuple[LocalFeatures, NDArray[np.float32], str, bytes]:
-        pixels = read_image(image)
-        features = extractor.extract(pixels, config.max_keypoints)
-        return features, descriptor.describe(pixels), image_digest(pixels), _thumbnail(pixels)
-
+    task = Task(
+        _describe,
+        _Describer(extractor, config.max_keypoints, descriptor),
+        partial(_open_describer, config, generation.vocabulary.resolve(), extractor.weights),
+    )
     descriptors = np.empty((len(posed), descriptor.dimension), dtype=np.float32)
     digests = []
     generation.thumbnails.mkdir(exist_ok=True)
-    pool = ThreadPoolExecutor(WORKERS)
-    try:
-        with FeatureWriter(generation, config.features) as writer:
-            for i, (features, vector, digest, jpeg) in enumerate(pool.map(extract, posed)):
-                writer.write(entries[i].image_id, features)
-                generation.thumbnail(entries[i].image_id).write_bytes(jpeg)
-                descriptors[i] = vector
-                digests.append(digest)
-                report(i + 1, len(posed), 'features')
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with (
+        FeatureWriter(generation, config.features) as writer,
+        ThreadTasks(WORKERS) if pool is None else nullcontext(pool) as tasks,
+    ):
+        for i, described in enumerate(tasks.map(task, posed)):
+            writer.write(entries[i].image_id, described.features)
+            generation.thumbnail(entries[i].image_id).write_bytes(described.thumbnail)
+            descriptors[i] = described.vector
+            digests.append(described.digest)
+            report(i + 1, len(posed), 'features')
     return descriptors, digests
+
+
+def _open_describer(config: MapConfig, vocabulary: Path, weights: str) -> _Describer:
+    """Make in a worker what the builder has."""
+    extractor = create_extractor(config.features, config.weights_folder)
+    extractor.prepare()
+    if extractor.weights != weights:
+        raise DataError(
+            f'a worker has other weights of {config.features} than the one that builds the map: '
+            'install the same packages, or give all the same weights_folder'
+        )
+    kind = GLOBAL_DESCRIPTORS[config.global_descriptor]
+    descriptor = kind.load(vocabulary, config.weights_folder)
+    descriptor.prepare()
+    return _Describer(extractor, config.max_keypoints, descriptor)
+
+
+def _describe(describer: _Describer, image: PosedImage) -> _Described:
+    pixels = read_image(image)
+    features = describer.extractor.extract(pixels, describer.max_keypoints)
+    vector = describer.descriptor.describe(pixels)
+    return _Described(features, vector, image_digest(pixels), _thumbnail(pixels))
 
 
 def _thumbnail(pixels: NDArray[np.uint8]) -> bytes:

@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One task for many items, in threads of this process or on the workers of a Dask cluster.
+
+The results come in the order of the items, whoever is ready first. Only so many items are under
+way at once that finished results never fill the memory.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+__all__ = ['PendingResult', 'Task', 'TaskPool', 'ThreadTasks']
+
+Tools = TypeVar('Tools')
+Item = TypeVar('Item')
+Result = TypeVar('Result')
+
+UNDER_WAY = 4
+"""Items under way for each that can be worked on at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task(Generic[Tools, Item, Result]):
+    """What is done for each item, with tools that take long to make.
+
+    Attributes:
+        do: called with the tools and an item, in any thread; a function of a module.
+        tools: for use in this process.
+        make_tools: makes the same in another process, on any machine that sees the same files;
+            can be pickled, as items and results can.
+    """
+
+    do: Callable[[Tools, Item], Result]
+    tools: Tools
+    make_tools: Callable[[], Tools]
+
+
+class PendingResult(Protocol):
+    """A result that may not be ready."""
+
+    def cancel(self) -> Any:
+        """Do not start what has not been started."""
+
+
+class TaskPool(ABC):
+    """Does tasks."""
+
+    def map(self, task: Task[Any, Item, Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Do a task for each item; the results come in the order of the items.
+
+        Raises:
+            RellocError: of the first item, in this order, whose task raised one.
+            WorkerError: the workers cannot be reached, or die again and again.
+        """
+        under_way = UNDER_WAY * self.parallelism()
+        pending: deque[Any] = deque()
+        submit = self.submitting(task)
+        try:
+            for item in items:
+                pending.append(submit(item))
+                if len(pending) >= under_way:
+                    yield self.result(pending.popleft())
+            while pending:
+                yield self.result(pending.popleft())
+        finally:
+            for result in pending:
+                result.cancel()
+
+    @abstractmethod
+    def parallelism(self) -> int:
+        """Count the items that can be worked on at once."""
+
+    @abstractmethod
+    def submitting(self, task: Task[Any, Item, Result]) -> Callable[[Item], PendingResult]:
+        """Give the function that starts a task for an item."""
+
+    @abstractmethod
+    def result(self, pending: Any) -> Any:
+        """Wait for what was started, and give its result or raise its error."""
+
+
+class ThreadTasks(TaskPool):
+    """Threads of this process; leaving the block waits for what is begun and drops the rest."""
+
+    def __init__(self, num_threads: int) -> None:
+        """Start them as they are needed."""
+        self._num_threads = num_threads
+        self._executor = ThreadPoolExecutor(num_threads)
+
+    def __enter__(self) -> ThreadTasks:
+        """Return self."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the threads."""
+        self._executor.shutdown(cancel_futures=True)
+
+    def parallelism(self) -> int:
+        """Count the threads."""
+        return self._num_threads
+
+    def submitting(self, task: Task[Any, Item, Result]) -> Callable[[Item], PendingResult]:
+        """Give the function that starts a task for an item."""
+        return lambda item: self._executor.submit(task.do, task.tools, item)
+
+    def result(self, pending: Future[Any]) -> Any:
+        """Wait for what was started, and give its result or raise its error."""
+        return pending.result()
