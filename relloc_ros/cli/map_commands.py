@@ -33,6 +33,7 @@ from relloc_ros.cli.options import (
     map_config,
 )
 from relloc_ros.cli.rearrange_commands import export, merge, prune, split
+from relloc_ros.cli.refine_command import refine
 from relloc_ros.cli.sfm_options import (
     UNKNOWN,
     MapperOption,
@@ -215,5 +216,5 @@ def info(map_folder: MapArgument) -> None:
     stdout.print(table)
 
 
-for command in (check, add, remove, prune, split, merge, export):
+for command in (check, refine, add, remove, prune, split, merge, export):
     app.command()(command)
