@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +33,10 @@ __all__ = [
 
 RANKING_KEYPOINTS = (400, 1000)
 """The strongest keypoints of query and map image decide the order of the retrieved images."""
+RANKING_DIMENSIONS = 32
+THREADS = 2
+
+T = TypeVar('T')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,38 +159,61 @@ def match_reference_images(
     Returns:
         At most `max_images`, most matches first.
     """
-    counts = np.array(
-        [_ranking_matches(reference_map, query, index, ratio) for index in retrieved]
+    keypoints = replace(query.keypoints, compact=reference_map.compact(query.descriptors))
+    counts = _each(
+        retrieved, lambda index: _ranking_matches(reference_map, keypoints, index, ratio)
     )
-    ranked = retrieved[np.argsort(-counts, kind='stable')]
+    ranked = retrieved[np.argsort(-np.array(counts), kind='stable')]
     chosen = select_diverse(reference_map.centres[ranked], max_images, distance_limits)
-    matched = [
-        _matched_image(reference_map, query, int(index), matcher) for index in ranked[chosen]
-    ]
+    matched = _each(
+        ranked[chosen], lambda index: _matched_image(reference_map, keypoints, index, matcher)
+    )
     return sorted(matched, key=lambda image: -len(image.matches))
 
 
+def _each(indices: NDArray[np.intp], function: Callable[[int], T]) -> list[T]:
+    """Call a function with each index, on two threads: numpy lets go of the interpreter."""
+
+    def some(part: NDArray[np.intp]) -> list[T]:
+        return [function(int(index)) for index in part]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        parts = list(pool.map(some, [indices[i::THREADS] for i in range(THREADS)]))
+    results = iter(chain.from_iterable(zip_longest(*parts)))
+    return [next(results) for _ in indices]
+
+
 def _ranking_matches(
-    reference_map: ReferenceMap, query: QueryFeatures, index: int, ratio: float
+    reference_map: ReferenceMap, query: Keypoints, index: int, ratio: float
 ) -> int:
     num_query, num_reference = RANKING_KEYPOINTS
-    strongest = reference_map.features(int(index)).descriptors[:num_reference]
+    strongest = reference_map.features(index).descriptors[:num_reference]
     descriptors = reference_map.extractor.unit_descriptors(strongest)
-    return len(match_mutual_ratio(query.descriptors[:num_query], descriptors, ratio))
+    assert query.compact is not None
+    search = (
+        query.compact[:num_query, :RANKING_DIMENSIONS],
+        reference_map.compact(descriptors, RANKING_DIMENSIONS),
+    )
+    return len(match_mutual_ratio(query.descriptors[:num_query], descriptors, ratio, search))
 
 
 def _matched_image(
-    reference_map: ReferenceMap, query: QueryFeatures, index: int, matcher: Matcher
+    reference_map: ReferenceMap, query: Keypoints, index: int, matcher: Matcher
 ) -> MatchedImage:
     features = reference_map.features(index)
     camera = reference_map.camera(index)
     descriptors = reference_map.extractor.unit_descriptors(features.descriptors)
-    keypoints = Keypoints(features.points2D, descriptors, (camera.width, camera.height))
+    keypoints = Keypoints(
+        features.points2D,
+        descriptors,
+        (camera.width, camera.height),
+        reference_map.compact(descriptors),
+    )
     return MatchedImage(
         index=index,
         name=reference_map.image_names[index],
         cam_from_map=reference_map.cam_from_map(index),
         focal_length=camera.mean_focal_length,
         features=features,
-        matches=matcher.match(query.keypoints, keypoints),
+        matches=matcher.match(query, keypoints),
     )

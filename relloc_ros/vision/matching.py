@@ -17,12 +17,16 @@ __all__ = [
     'Keypoints',
     'Matcher',
     'MutualRatio',
+    'compact_basis',
     'create_matcher',
     'match_mutual_ratio',
     'unit_descriptors',
 ]
 
 ROUNDING = 1e-6
+COMPACT_DIMENSIONS = 64
+BLOCK_ROWS = 256
+"""So many descriptors of the query at once: their products with all others stay in the cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,11 +37,14 @@ class Keypoints:
         points2D: (N, 2) float64 pixels.
         descriptors: (N, D) float32 of unit length.
         image_size: width and height, pixels.
+        compact: (N, C) float32 descriptors in the basis of `compact_basis`, for a quicker search;
+            None searches the whole ones.
     """
 
     points2D: Array
     descriptors: NDArray[np.float32]
     image_size: tuple[int, int]
+    compact: NDArray[np.float32] | None = None
 
 
 class Matcher(Protocol):
@@ -59,7 +66,10 @@ class MutualRatio:
 
     def match(self, query: Keypoints, reference: Keypoints) -> NDArray[np.intp]:
         """Give (K, 2) indices (query, reference); each index occurs once at most."""
-        return match_mutual_ratio(query.descriptors, reference.descriptors, self.ratio)
+        search = None
+        if query.compact is not None and reference.compact is not None:
+            search = query.compact, reference.compact
+        return match_mutual_ratio(query.descriptors, reference.descriptors, self.ratio, search)
 
 
 def create_matcher(name: str, features: str, ratio: float, weights_folder: str = '') -> Matcher:
@@ -100,8 +110,31 @@ def unit_descriptors(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
     return values
 
 
+def compact_basis(sample: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Find the basis in which few numbers keep most of the scalar products of descriptors.
+
+    These are the main axes of the descriptors about the origin, not about their mean, for which
+    products would need a correction. The first columns of the basis are the best shorter one.
+
+    Args:
+        sample: (N, D) float32 of unit length.
+
+    Returns:
+        (D, C) float32 with orthonormal columns, C at most 64. Products in it are too small on the
+        whole; of RootSIFT, 64 of 128 axes hold 98 % of the squares, 32 hold 95 %.
+    """
+    moments = sample.T.astype(np.float64) @ sample
+    _, axes = np.linalg.eigh(moments)
+    # Signs are arbitrary: the same sample gives the same basis everywhere.
+    axes *= np.where(axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))] < 0, -1.0, 1.0)
+    return np.ascontiguousarray(axes[:, ::-1][:, :COMPACT_DIMENSIONS], dtype=np.float32)
+
+
 def match_mutual_ratio(
-    query: NDArray[np.float32], reference: NDArray[np.float32], ratio: float
+    query: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    ratio: float,
+    search: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
 ) -> NDArray[np.intp]:
     """Match two sets of unit descriptors.
 
@@ -110,24 +143,41 @@ def match_mutual_ratio(
         reference: (M, D) float32 of unit length.
         ratio: largest ratio of the distances to the nearest and the second-nearest reference
             descriptor (Lowe, IJCV 2004); 1 accepts all.
+        search: the same in fewer numbers (N, C), (M, C), to find the nearest two by, whose
+            distances are then compared in full. None finds them in full.
 
     Returns:
         (K, 2) indices (query, reference); each index occurs once at most.
     """
     if len(query) == 0 or len(reference) < 2:
         return np.empty((0, 2), dtype=np.intp)
-    similarity = query @ reference.T
-    rows = np.arange(len(query))
-    nearest = similarity.argmax(axis=1)
-    best = similarity[rows, nearest]
-    similarity[rows, nearest] = -1.0
-    second = similarity.max(axis=1)
-    similarity[rows, nearest] = best
+    nearest, second, mutual = _two_nearest(*(search or (query, reference)))
+    rows = np.flatnonzero(mutual)
+    columns = nearest[rows]
+    best, next_best = (
+        np.einsum('nd,nd->n', query[rows], reference[found]) for found in (columns, second[rows])
+    )
     # Half the squared distance of unit vectors is 1 - cos; copies of one descriptor are ambiguous
     # however near they are, so rounding must not tell them apart.
-    nearer, further = (np.maximum(1.0 - cosine, ROUNDING) for cosine in (best, second))
-    distinct = rows[nearer <= ratio * ratio * further]
-    # The mutual check needs the columns of the few that are left only.
-    columns = nearest[distinct]
-    mutual = similarity[:, columns].max(axis=0) <= best[distinct]
-    return np.column_stack([distinct[mutual], columns[mutual]])
+    nearer, further = (np.maximum(1.0 - cosine, ROUNDING) for cosine in (best, next_best))
+    distinct = nearer <= ratio * ratio * further
+    return np.column_stack([rows[distinct], columns[distinct]])
+
+
+def _two_nearest(
+    query: NDArray[np.float32], reference: NDArray[np.float32]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
+    """Give (N,) nearest, second-nearest, and whether the nearest has none nearer in the query."""
+    nearest, second = np.empty((2, len(query)), dtype=np.intp)
+    best = np.empty(len(query), dtype=np.float32)
+    best_of_reference = np.full(len(reference), -np.inf, dtype=np.float32)
+    for start in range(0, len(query), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        similarity = query[block] @ reference.T
+        np.maximum(best_of_reference, similarity.max(axis=0), out=best_of_reference)
+        rows = np.arange(len(similarity))
+        nearest[block] = similarity.argmax(axis=1)
+        best[block] = similarity[rows, nearest[block]]
+        similarity[rows, nearest[block]] = -np.inf
+        second[block] = similarity.argmax(axis=1)
+    return nearest, second, best >= best_of_reference[nearest]
