@@ -6,19 +6,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 import shutil
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 import pycolmap
 
 from relloc_ros.camera import Camera
+from relloc_ros.errors import MapError
 from relloc_ros.map.diversity import select_diverse
 from relloc_ros.map.format import Generation
 from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.parallel import Task, TaskPool, ThreadTasks
 from relloc_ros.vision.matching import Keypoints, MutualRatio
 from relloc_ros.vision.relative_pose import MatchedPoints
 
@@ -37,8 +41,18 @@ MIN_PAIR_MATCHES = 8
 WORKERS = 2
 
 
+class _Matcher(NamedTuple):
+    reference_map: ReferenceMap
+    verify: Verify
+
+
 def match_pairs(
-    reference_map: ReferenceMap, new: Generation, output: Path, verify: Verify, report: Progress
+    reference_map: ReferenceMap,
+    new: Generation,
+    output: Path,
+    make_verify: Callable[[ReferenceMap], Verify],
+    report: Progress,
+    pool: TaskPool | None = None,
 ) -> list[Pair]:
     """Write the matches of similar images, all and verified, into a copy of a map's database.
 
@@ -46,26 +60,33 @@ def match_pairs(
         reference_map: the map.
         new: with the same images and keypoints as the map.
         output: the copy.
-        verify: says which matches are good; called by several threads.
+        make_verify: gives for the map what says which matches are good, called by several
+            threads; a function of a module if there is a pool.
         report: called with the number done, the number in all and the name of the stage.
+        pool: matches the pairs; None takes threads of this process.
 
     Returns:
         The pairs with matches.
+
+    Raises:
+        WorkerError: the pool's workers cannot be reached, or die.
     """
     pairs = _choose_pairs(reference_map)
     shutil.copyfile(new.database, output)
-    matcher = MutualRatio(reference_map.extractor.match_ratio)
-
-    def match(pair: Pair) -> tuple[Rows, Rows]:
-        rows = _match(reference_map, pair, matcher)
-        return rows, rows[verify(pair, _points(reference_map, pair, rows))]
-
+    task = Task(
+        _match_and_verify,
+        _Matcher(reference_map, make_verify(reference_map)),
+        partial(_open_matcher, reference_map.path.resolve(), reference_map.map_id, make_verify),
+    )
     ids = reference_map.image_ids
     matched = []
-    with _writing(output) as (database, pool):
+    with (
+        ThreadTasks(WORKERS) if pool is None else nullcontext(pool) as tasks,
+        _writing(output) as database,
+    ):
         database.clear_matches()
         database.clear_two_view_geometries()
-        found = pool.map(match, pairs)
+        found = tasks.map(task, pairs)
         for done, (pair, (rows, good)) in enumerate(zip(pairs, found, strict=True), start=1):
             first, second = (int(ids[index]) for index in pair)
             if len(rows) >= MIN_PAIR_MATCHES:
@@ -74,6 +95,25 @@ def match_pairs(
             _write_verified(database, first, second, good)
             report(done, len(pairs), 'matching')
     return matched
+
+
+def _open_matcher(
+    path: Path, map_id: str, make_verify: Callable[[ReferenceMap], Verify]
+) -> _Matcher:
+    """Make in a worker what the process has that writes the map."""
+    reference_map = ReferenceMap.open(path)
+    if reference_map.map_id != map_id:
+        raise MapError(
+            f'a worker sees another map at {path} ({reference_map.map_id} instead of {map_id}): '
+            'give all machines the same folder'
+        )
+    return _Matcher(reference_map, make_verify(reference_map))
+
+
+def _match_and_verify(matcher: _Matcher, pair: Pair) -> tuple[Rows, Rows]:
+    rows = _match(matcher.reference_map, pair)
+    good = matcher.verify(pair, _points(matcher.reference_map, pair, rows))
+    return rows, rows[good]
 
 
 def verify_pairs(
@@ -93,7 +133,8 @@ def verify_pairs(
         cameras: by ID; None is those of the map.
     """
     ids = reference_map.image_ids
-    with _writing(path) as (database, pool):
+    lock = Lock()
+    with _writing(path) as database, _threads() as executor:
         database.clear_two_view_geometries()
 
         def check(pair: Pair) -> Rows:
@@ -102,23 +143,28 @@ def verify_pairs(
                 rows = database.read_matches(first, second)
             return rows[verify(pair, _points(reference_map, pair, rows, cameras))]
 
-        lock = Lock()
-        for pair, good in zip(pairs, pool.map(check, pairs), strict=True):
+        for pair, good in zip(pairs, executor.map(check, pairs), strict=True):
             first, second = (int(ids[index]) for index in pair)
             with lock:
                 _write_verified(database, first, second, good)
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[tuple[pycolmap.Database, ThreadPoolExecutor]]:
-    database = pycolmap.Database.open(path)
-    pool = ThreadPoolExecutor(WORKERS)
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    executor = ThreadPoolExecutor(WORKERS)
     try:
-        with pycolmap.DatabaseTransaction(database):
-            yield database, pool
+        yield executor
     finally:
-        pool.shutdown(cancel_futures=True)
-        database.close()
+        executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[pycolmap.Database]:
+    with (
+        closing(pycolmap.Database.open(path)) as database,
+        pycolmap.DatabaseTransaction(database),
+    ):
+        yield database
 
 
 def _choose_pairs(reference_map: ReferenceMap) -> list[Pair]:
@@ -141,8 +187,9 @@ def _write_verified(database: pycolmap.Database, first: int, second: int, rows: 
         database.write_two_view_geometry(first, second, geometry)
 
 
-def _match(reference_map: ReferenceMap, pair: Pair, matcher: MutualRatio) -> Rows:
+def _match(reference_map: ReferenceMap, pair: Pair) -> Rows:
     """Match two images: rows of their keypoints in the database."""
+    matcher = MutualRatio(reference_map.extractor.match_ratio)
     features = [reference_map.features(index) for index in pair]
     cameras = [reference_map.camera(index) for index in pair]
     keypoints = [

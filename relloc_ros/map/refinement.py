@@ -190,7 +190,7 @@ class _Work:
 
     def run(self, report: Progress) -> Refinement:
         noisy = NoisyPairs(self._map, self._noise.position, self._noise.rotation)
-        pairs = match_pairs(self._map, self._new, self._database, noisy.verify, report)
+        pairs = match_pairs(self._map, self._new, self._database, lambda _: noisy.verify, report)
         for number, each in enumerate(ROUNDS):
             report(number, len(ROUNDS), f'adjusting, round {number + 1}')
             if number > 0:

@@ -25,11 +25,12 @@ from relloc_ros.map.checksums import content_checksums, make_map_id
 from relloc_ros.map.feature_store import FeatureStore
 from relloc_ros.map.format import Generation, Manifest, current_generation
 from relloc_ros.map.image_index import ImageIndex
-from relloc_ros.map.pair_matching import Pair, Progress, match_pairs
+from relloc_ros.map.pair_matching import Pair, Progress, Verify, match_pairs
 from relloc_ros.map.point_index import index_points
 from relloc_ros.map.points import NO_POINT, MapPoints
 from relloc_ros.map.publication import new_generation
 from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.parallel import TaskPool
 from relloc_ros.vision.relative_pose import MatchedPoints, in_front, sampson_errors
 
 __all__ = [
@@ -49,13 +50,21 @@ MIN_TRIANGULATION_ANGLE_DEG = 1.0
 SCRATCH_DATABASE = 'matches.db'
 
 
-def triangulate_map(path: Path, *, wait: float = 0.0, progress: Progress | None = None) -> int:
+def triangulate_map(
+    path: Path,
+    *,
+    wait: float = 0.0,
+    progress: Progress | None = None,
+    pool: TaskPool | None = None,
+) -> int:
     """Replace the 3D points of a map.
 
     Args:
         path: folder of the map, which stays as it is until all is done.
         wait: seconds to wait for another process that changes the map.
         progress: called with the number done, the number in all and the name of the stage.
+        pool: matches the pairs of images; None takes threads of this process. The points are the
+            same.
 
     Returns:
         The number of points.
@@ -63,6 +72,7 @@ def triangulate_map(path: Path, *, wait: float = 0.0, progress: Progress | None 
     Raises:
         MapError: no map, damaged, being changed, cannot be written, or nothing can be
             triangulated.
+        WorkerError: the pool's workers cannot be reached, or die.
     """
     report = progress or (lambda done, total, stage: None)
     current_generation(path)
@@ -72,8 +82,7 @@ def triangulate_map(path: Path, *, wait: float = 0.0, progress: Progress | None 
             reference_map.prepare()
             copy_unchanged(old, new)
             scratch = new.folder / SCRATCH_DATABASE
-            verify = partial(agrees_with_poses, reference_map.cam_from_map)
-            match_pairs(reference_map, new, scratch, verify, report)
+            match_pairs(reference_map, new, scratch, _agreement_with_poses, report, pool)
             report(0, 1, 'triangulating')
             model = triangulate(pycolmap.Reconstruction(old.sparse), scratch)
             _check_points(path, model)
@@ -91,6 +100,10 @@ def copy_unchanged(old: Generation, new: Generation) -> None:
     for name in ('thumbnails', 'retrieval'):
         if getattr(old, name).is_dir():
             shutil.copytree(getattr(old, name), getattr(new, name))
+
+
+def _agreement_with_poses(reference_map: ReferenceMap) -> Verify:
+    return partial(agrees_with_poses, reference_map.cam_from_map)
 
 
 def agrees_with_poses(
