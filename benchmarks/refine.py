@@ -112,7 +112,9 @@ def main(
         Optional[list[str]],  # noqa: UP045
         typer.Option('--only', help='Name of a set; by default all.'),
     ] = None,
-    XX, help='File for the figures.'),
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option('--json', help='File for the figures.'),
     ] = None,
 ) -> None:
     """Print a Markdown table of errors before and after refining."""
