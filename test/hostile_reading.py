@@ -138,10 +138,10 @@ def run(kind: str, folder: Path, seed: int, cases: int) -> None:
             path.write_bytes(content)
 
 
-def limit_memory() -> None:
+def limit_memory(num_bytes: int = MEMORY) -> None:
     """Let the program take no more than a little above what it has now."""
     pages = int(Path('/proc/self/statm').read_text().split()[0])
-    limit = pages * resource.getpagesize() + MEMORY
+    limit = pages * resource.getpagesize() + num_bytes
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 

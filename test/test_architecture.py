@@ -17,11 +17,13 @@ PACKAGE = ROOT / 'relloc_ros'
 FLOORS = {
     '__init__': 0,
     'geometry': 0,
+    'similarity': 0,
     'camera': 0,
     'structures': 0,
     'config': 0,
     'config_schema': 0,
     'errors': 0,
+    'yaml_text': 0,
     'parallel': 0,
     'dask_pool': 1,
     'transform_history': 1,

@@ -5,31 +5,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-import sqlite3
 from types import TracebackType
 from typing import Any
 
 from rosbags.interfaces import Connection
 from rosbags.rosbag1 import Reader as Ros1Reader
-from rosbags.rosbag2 import Reader as Ros2Reader
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
-from relloc_ros.bags.sqlite_tables import not_plain
+from relloc_ros.bags.expansion import limit_expansion
+from relloc_ros.bags.ros2_storage import CheckedReader
 from relloc_ros.errors import DataError
+from relloc_ros.yaml_text import YamlError
 
 __all__ = ['BagFile', 'is_bag', 'ros1_types', 'ros2_types']
 
-TABLES = ('topics', 'messages', 'message_definitions', 'metadata', 'schema')
 FILE_SUFFIXES = ('.bag', '.mcap', '.db3')
 
 REMEDY = (
     'an unfinished or damaged bag is repaired by `ros2 bag reindex` or `mcap recover`, '
     'one of ROS 1 by `rosbag reindex`'
 )
+DISTRUST = 'no recorder writes that: do not trust this bag'
 
 
 class BagFile:
@@ -58,10 +58,11 @@ class BagFile:
                 f'or a file ending in {", ".join(FILE_SUFFIXES)}'
             )
         self.is_ros1 = path.suffix == '.bag' and path.is_file()
-        self._reader: Ros1Reader | Ros2Reader
+        self._reader: Ros1Reader | CheckedReader
+        limit_expansion()
+        file = _storage(path)
         with self._errors():
-            self._reader = Ros1Reader(path) if self.is_ros1 else Ros2Reader(_storage(path))
-            self._check_databases()
+            self._reader = Ros1Reader(file) if self.is_ros1 else CheckedReader(file)
             self._reader.open()
         types = ros1_types() if self.is_ros1 else ros2_types()
         self._deserialize: Callable[[bytes, str], Any] = (
@@ -134,25 +135,14 @@ class BagFile:
         """Close the files."""
         self.close()
 
-    def _check_databases(self) -> None:
-        folder = self.path.is_dir()
-        for path in self.path.glob('*.db3') if folder else [self.path]:
-            if path.suffix != '.db3' or not path.is_file():
-                continue
-            uri = f'{path.resolve().as_uri()}?mode=ro&immutable=1'
-            with closing(sqlite3.connect(uri, uri=True)) as connection:
-                problem = not_plain(connection, TABLES)
-            if problem:
-                raise DataError(f'{path} is no bag of ROS 2: {problem}; {REMEDY}')
-
     @contextmanager
     def _errors(self) -> Iterator[None]:
         # On a damaged bag the rosbags library raises whatever its parsing runs into: its own
         # errors, struct.error, KeyError, AssertionError, MemoryError, those of decompressors.
         try:
             yield
-        except DataError:
-            raise
+        except (DataError, YamlError) as error:
+            raise DataError(f'cannot read bag {self.path}: {error}; {DISTRUST}') from error
         except Exception as error:
             reason = str(error).rstrip('.') or type(error).__name__
             raise DataError(f'cannot read bag {self.path}: {reason}; {REMEDY}') from error
