@@ -58,6 +58,7 @@ from relloc_ros.cli.source_options import (
     TimeOffset,
     read_usable,
 )
+from relloc_ros.cli.worker_options import NumWorkers, SchedulerAddress, worker_pool
 
 __all__ = ['app']
 
@@ -120,6 +121,8 @@ def build(
     mapper: MapperOption = None,
     overwrite: Overwrite = False,
     wait: Wait = 0.0,
+    workers: NumWorkers = None,
+    scheduler: SchedulerAddress = None,
 ) -> None:
     """Build a map from posed images, or with --sfm from images without poses.
 
@@ -165,7 +168,7 @@ def build(
         settings_of_map,
         vocabulary,
     )
-    with progress_bar('building the map') as progress:
+    with progress_bar('building the map') as progress, worker_pool(workers, scheduler) as pool:
         build_map(
             posed,
             output,
@@ -176,6 +179,7 @@ def build(
             units=units,
             wait=wait,
             progress=progress,
+            pool=pool,
         )
     print_note(f'map {output} is ready: {len(posed)} images')
     if units == UNKNOWN:
@@ -184,7 +188,12 @@ def build(
 
 
 @app.command()
-def triangulate(map_folder: MapArgument, wait: Wait = 0.0) -> None:
+def triangulate(
+    map_folder: MapArgument,
+    wait: Wait = 0.0,
+    workers: NumWorkers = None,
+    scheduler: SchedulerAddress = None,
+) -> None:
     """Add 3D points to a map, for `--localizer structure`; those it has are replaced.
 
     Its own keypoints are matched between similar images and triangulated from its poses, which
@@ -193,8 +202,8 @@ def triangulate(map_folder: MapArgument, wait: Wait = 0.0) -> None:
     from relloc_ros.map.triangulation import triangulate_map
 
     terminate_quietly()
-    with progress_bar('triangulating') as progress:
-        count = triangulate_map(map_folder, wait=wait, progress=progress)
+    with progress_bar('triangulating') as progress, worker_pool(workers, scheduler) as pool:
+        count = triangulate_map(map_folder, wait=wait, progress=progress, pool=pool)
     print_note(f'map {map_folder} has {count} 3D points now')
     print_note(f'try it: relloc localize IMAGE --map {map_folder} --localizer structure')
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 import pycolmap
+from threadpoolctl import threadpool_limits
 
 from relloc_ros.camera import Camera
 from relloc_ros.errors import MapError
@@ -81,6 +82,8 @@ def match_pairs(
     ids = reference_map.image_ids
     matched = []
     with (
+        # BLAS threads wait for each other, which on a busy machine takes longer than the products.
+        threadpool_limits(1, 'blas'),
         ThreadTasks(WORKERS) if pool is None else nullcontext(pool) as tasks,
         _writing(output) as database,
     ):
