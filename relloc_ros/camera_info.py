@@ -15,10 +15,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import yaml
 
 from relloc_ros.camera import Camera
 from relloc_ros.errors import DataError
+from relloc_ros.yaml_text import load_yaml
 
 __all__ = [
     'camera_from_camera_info',
@@ -73,14 +73,14 @@ def camera_from_yaml(path: Path) -> Camera:
     """
     try:
         # `ros2 topic echo` ends each message with a document mark.
-        content = next(yaml.safe_load_all(path.read_text(encoding='utf-8')), None)
+        content = load_yaml(path.read_text(encoding='utf-8'), first=True)
     except OSError as error:
         raise DataError(f'cannot read calibration {path}: {error.strerror}') from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise DataError(f'calibration {path} is not YAML: {error}') from error
     try:
         return camera_from_camera_info(_camera_info_from_yaml(content))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise DataError(
             f'{path} is no camera calibration: expected image_width, image_height, camera_matrix, '
             f'distortion_model and distortion_coefficients (problem with {error})'

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
-import yaml
 
 from relloc_ros.errors import ConfigError
+from relloc_ros.yaml_text import load_yaml
 
 __all__ = [
     'STRICT',
@@ -229,10 +229,10 @@ def read_config_file(path: Path) -> dict[str, Any]:
         ConfigError: missing or malformed file.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+        content = load_yaml(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise ConfigError(f'cannot read {path}: {error.strerror}') from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f'{path} is not YAML: {error}') from error
     if content is None:
         return {}

@@ -21,15 +21,19 @@ class YamlError(ValueError):
     """Text that is no YAML, or no harmless one."""
 
 
-def load_yaml(text: str) -> Any:
-    """Read the first document.
+def load_yaml(text: str, *, first: bool = False) -> Any:
+    """Read a document.
+
+    Args:
+        text: the document.
+        first: others may follow, which are not read.
 
     Raises:
         YamlError: no YAML, too long, nested too deeply, or too much by references.
     """
     check_yaml(text)
     try:
-        return next(yaml.safe_load_all(text), None)
+        return next(yaml.safe_load_all(text), None) if first else yaml.safe_load(text)
     # Of dates and numbers that are none, ValueError and OverflowError.
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise YamlError(str(error) or type(error).__name__) from error

@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from relloc_ros.camera import Camera
 from relloc_ros.errors import DataError
 from relloc_ros.geometry import RigidTransform
@@ -33,6 +31,7 @@ from relloc_ros.map.sources.reading import (
     rigid_from_numbers,
 )
 from relloc_ros.transform_history import TransformHistory
+from relloc_ros.yaml_text import load_yaml
 
 __all__ = ['EUROC']
 
@@ -102,10 +101,10 @@ def _yaml(path: Path) -> Any:
     try:
         # Some copies begin with the mark of OpenCV's own YAML, which is none.
         text = path.read_text(encoding='utf-8-sig').removeprefix('%YAML:1.0')
-        content = yaml.safe_load(text)
+        content = load_yaml(text)
     except OSError as error:
         raise DataError(f'cannot read {path}: {error.strerror}') from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(f'{path} is not YAML: {error}') from error
     if not isinstance(content, dict):
         raise DataError(f'{path} is no table of settings')
@@ -115,7 +114,7 @@ def _yaml(path: Path) -> Any:
 def _camera(content: Any) -> Camera:
     model = content.get('camera_model', 'pinhole')
     distortion = content.get('distortion_model')
-    if model != 'pinhole' or distortion not in MODELS:
+    if model != 'pinhole' or str(distortion) not in MODELS:
         raise DataError(
             f'camera_model {model!r} with distortion_model {distortion!r} is not supported: '
             f'pinhole with {", ".join(MODELS)} is'
@@ -124,19 +123,19 @@ def _camera(content: Any) -> Camera:
         fx, fy, cx, cy = map(float, content['intrinsics'])
         coefficients = tuple(map(float, content['distortion_coefficients']))
         width, height = map(int, content['resolution'])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(
             'expected intrinsics [fu, fv, cu, cv], distortion_coefficients of 4 numbers and '
             f'resolution [width, height] (problem with {error})'
         ) from error
     params = (fx, fy, cx + PIXEL_CENTRE, cy + PIXEL_CENTRE, *coefficients)
-    return Camera(MODELS[distortion], width, height, params)
+    return Camera(MODELS[str(distortion)], width, height, params)
 
 
 def _extrinsics(content: Any) -> RigidTransform:
     try:
         values = [float(value) for value in content['T_BS']['data']]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f'expected T_BS with 16 numbers as data (problem with {error})') from error
     with locating_errors('T_BS'):
         return rigid_from_numbers(values)
