@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 from bag_messages import image, info, pose, tf, write
+import cv2
 from data_set_layouts import (
     write_cambridge,
     write_colmap,
@@ -32,6 +33,7 @@ from relloc_ros.camera import Camera
 from relloc_ros.config import MapConfig
 from relloc_ros.errors import DataError, MapError
 from relloc_ros.map.builder import build_map
+from relloc_ros.map.editing import remove_images
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import SOURCES, read_pixels
 
@@ -149,6 +151,64 @@ def test_link_in_a_map(copied: Path, tmp_path: Path) -> None:
     poses.symlink_to(tmp_path / 'outside.npy')
     with pytest.raises(MapError, match=r'poses\.npy is a link'):
         ReferenceMap.open(copied)
+
+
+@pytest.mark.parametrize('folder', ['sparse', 'points', 'retrieval'])
+def test_link_in_a_folder_of_a_map(copied: Path, tmp_path: Path, folder: str) -> None:
+    place = (copied / 'current').resolve() / folder
+    place.mkdir(exist_ok=True)
+    (tmp_path / 'outside').write_text('secret')
+    (place / 'a file').symlink_to(tmp_path / 'outside')
+    with pytest.raises(MapError, match=rf'{folder}/a file is a link'):
+        ReferenceMap.open(copied)
+
+
+def test_pipe_in_a_map(copied: Path) -> None:
+    manifest = (copied / 'current').resolve() / 'map.yaml'
+    manifest.unlink()
+    os.mkfifo(manifest)
+    with pytest.raises(MapError, match=r'map\.yaml is no plain file'):
+        ReferenceMap.open(copied)
+
+
+def test_links_among_thumbnails(copied: Path, tmp_path: Path) -> None:
+    with ReferenceMap.open(copied) as opened:
+        assert opened.thumbnail(0) is not None
+    thumbnails = sorted(((copied / 'current').resolve() / 'thumbnails').iterdir())
+    outside = tmp_path / 'outside.jpg'
+    thumbnails[0].rename(outside)
+    thumbnails[0].symlink_to(outside)
+    with ReferenceMap.open(copied) as opened:
+        assert opened.thumbnail(0) is None
+        name = opened.image_names[1]
+    remove_images(copied, [name])
+    left = ((copied / 'current').resolve() / 'thumbnails').iterdir()
+    assert [path.name for path in left] == [thumbnails[2].name]
+
+
+@pytest.mark.parametrize('start', [0, 16])
+def test_size_of_a_thumbnail(copied: Path, start: int) -> None:
+    (path, *_) = sorted(((copied / 'current').resolve() / 'thumbnails').iterdir())
+    content = bytearray(cv2.imencode('.png', np.zeros((90, 120), np.uint8))[1])
+    if start:
+        content[start : start + 8] = (30_000).to_bytes(4, 'big') * 2
+    else:
+        content[:start] = b'P5 60000 60000 255 '
+    path.write_bytes(content)
+    with ReferenceMap.open(copied) as opened:
+        assert opened.thumbnail(0) is None
+
+
+def test_lock_that_leads_out_of_a_map(copied: Path, tmp_path: Path) -> None:
+    outside = tmp_path / 'outside'
+    outside.write_text('precious')
+    (copied / 'writer.lock').unlink(missing_ok=True)
+    (copied / 'writer.lock').symlink_to(outside)
+    with ReferenceMap.open(copied) as opened:
+        name = opened.image_names[0]
+    with pytest.raises(MapError, match=r'writer\.lock'):
+        remove_images(copied, [name])
+    assert outside.read_text() == 'precious'
 
 
 def test_references_in_a_manifest(copied: Path) -> None:

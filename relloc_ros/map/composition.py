@@ -189,7 +189,7 @@ def _copy_images(
 
 def _copy_thumbnail(old: Generation, old_id: int, new: Generation, new_id: int) -> None:
     source, target = old.thumbnail(old_id), new.thumbnail(new_id)
-    if not source.is_file():
+    if source.is_symlink() or not source.is_file():
         return
     try:
         # Nobody ever writes into one.

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import yaml
 
 from relloc_ros.config import MapConfig, flatten, make_config
 from relloc_ros.errors import ConfigError, MapError
+from relloc_ros.map.plain_files import check_plain
 
 __all__ = [
     'FORMAT_VERSION',
@@ -28,6 +28,9 @@ GENERATIONS = 'generations'
 FRAME_ID = 'map'
 VISIBLE = ('sparse', 'database.db', 'map.yaml')
 """Shown at the map's top through `current`."""
+
+PLAIN_FOLDERS = ('sparse', 'points', 'retrieval')
+"""Thumbnails are as many as images: each is looked at when it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +209,5 @@ def current_generation(path: Path) -> Generation:
         )
     if folder.parent != path.resolve() / GENERATIONS:
         raise MapError(f'{path}/{CURRENT} leads out of the map to {folder}: build the map again')
-    with os.scandir(folder) as entries:
-        links = sorted(entry.name for entry in entries if entry.is_symlink())
-    if links:
-        raise MapError(f'{folder / links[0]} is a link, which no map has: build the map again')
+    check_plain(folder, PLAIN_FOLDERS)
     return Generation(folder)

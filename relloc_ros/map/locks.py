@@ -19,6 +19,7 @@ from typing import IO
 
 from relloc_ros.errors import MapError
 from relloc_ros.map.format import Generation, current_generation
+from relloc_ros.map.plain_files import open_plain
 
 __all__ = ['is_held', 'reading', 'writing']
 
@@ -40,7 +41,7 @@ def writing(path: Path, wait: float = 0.0) -> Iterator[None]:
     """
     # Append mode: the file says who holds the lock, and must not lose that to who asks for it.
     # It stays in the map: two processes could lock two files of that name.
-    with (path / WRITER).open('a+', encoding='utf-8') as file:
+    with open(path / WRITER, 'a+', encoding='utf-8', opener=open_plain) as file:
         deadline = time.monotonic() + wait
         while not _lock(file, fcntl.LOCK_EX):
             if time.monotonic() >= deadline:

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
@@ -25,6 +24,7 @@ from relloc_ros.map.image_index import ImageIndex, StoredIndex, image_digest
 from relloc_ros.map.image_search import ImageSearch
 from relloc_ros.map.locks import reading
 from relloc_ros.map.points import MapPoints
+from relloc_ros.map.thumbnails import read_thumbnail
 from relloc_ros.vision.features import FeatureExtractor, create_extractor
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
 from relloc_ros.vision.matching import compact_basis
@@ -206,11 +206,7 @@ class ReferenceMap:
 
     def thumbnail(self, index: int) -> NDArray[np.uint8] | None:
         """Small copy of an image, BGR; None where the map has none or it cannot be read."""
-        path = self.generation.thumbnail(int(self._entries.image_ids[index]))
-        if not path.is_file():
-            return None
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        return None if image is None else np.asarray(image, dtype=np.uint8)
+        return read_thumbnail(self.generation.thumbnail(int(self._entries.image_ids[index])))
 
     def prepare(self) -> None:
         """Load the networks whose features the map holds, so that no query fails over them.

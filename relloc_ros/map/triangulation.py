@@ -99,7 +99,7 @@ def copy_unchanged(old: Generation, new: Generation) -> None:
         shutil.copyfile(getattr(old, name), getattr(new, name))
     for name in ('thumbnails', 'retrieval'):
         if getattr(old, name).is_dir():
-            shutil.copytree(getattr(old, name), getattr(new, name))
+            shutil.copytree(getattr(old, name), getattr(new, name), symlinks=True)
 
 
 def _agreement_with_poses(reference_map: ReferenceMap) -> Verify:
