@@ -44,11 +44,20 @@ from relloc_ros.cli.report_command import (
     report_evaluation,
     wants_report,
 )
+from relloc_ros.cli.source_options import (
+    CameraOption,
+    FormatName,
+    MaxPoseGap,
+    SensorName,
+    TimeOffset,
+)
+from relloc_ros.cli.worker_options import NumWorkers, SchedulerAddress, worker_pool
 
 if TYPE_CHECKING:
     from relloc_ros.config import TrackingConfig
     from relloc_ros.evaluation.outcomes import Run
     from relloc_ros.evaluation.queries import Queries
+    from relloc_ros.parallel import TaskPool
     from relloc_ros.pipeline import Relocalizer
     from relloc_ros.tracker import Tracker
 
@@ -115,7 +124,14 @@ def evaluate(
     base_frame: BaseFrame = None,
     camera_frame: CameraFrame = None,
     odom_frame: OdomFrame = None,
+    source_format: FormatName = None,
+    camera: CameraOption = None,
+    sensor: SensorName = None,
+    max_pose_gap: MaxPoseGap = None,
+    time_offset: TimeOffset = None,
     no_tracker: NoTracker = False,
+    workers: NumWorkers = None,
+    scheduler: SchedulerAddress = None,
 ) -> None:
     """Localize images with known poses and report the errors.
 
@@ -139,6 +155,15 @@ def evaluate(
     if result_bag is not None:
         check_new(result_bag)
     with_report = wants_report(no_report=no_report)
+    source_options = {
+        'images': images,
+        'list_file': list_file,
+        'split': split,
+        'source_format': source_format,
+        'sensor': sensor,
+        'max_pose_gap': max_pose_gap,
+    }
+    shared_options = {'camera': camera, 'time_offset': time_offset}
     bag_options = {
         'image_topic': image_topic,
         'camera_info_topic': camera_info_topic,
@@ -153,20 +178,20 @@ def evaluate(
         ReferenceMap.open(
             map_folder, pipeline_config.descriptor_cache_mb, pipeline_config.weights_folder
         ) as reference_map,
-        open_source(source, images, list_file, split, bag_options) as queries,
+        open_source(source, source_options, bag_options, shared_options) as queries,
         ExitStack() as stack,
     ):
         strangers = JoinedQueries(
-            [
-                stack.enter_context(open_source(path, None, None, None, {}))
-                for path in negatives or []
-            ]
+            [stack.enter_context(open_source(path)) for path in negatives or []]
         )
         tracker = _tracker(queries, tracking_config, settings, no_tracker)
         relocalizer = Relocalizer(reference_map, pipeline_config)
         prepare_output(output, overwrite=overwrite)
-        run = _localize(queries, strangers, relocalizer, tracker, allow_map_images, result_bag)
-        baselines = _run_baselines(run, queries, relocalizer, allow_map_images, output)
+        pool = stack.enter_context(worker_pool(workers, scheduler))
+        run = _localize(
+            queries, strangers, relocalizer, tracker, allow_map_images, result_bag, pool
+        )
+        baselines = _run_baselines(run, queries, relocalizer, allow_map_images, output, pool)
         metrics = write_results(run, output, sanity_check(run, baselines))
         if with_report:
             report_evaluation(
@@ -204,6 +229,7 @@ def _localize(
     tracker: Tracker | None,
     allow_map_images: bool,
     result_bag: Path | None,
+    pool: TaskPool | None,
 ) -> Run:
     from relloc_ros.evaluation.debug_pictures import DebugPictures
     from relloc_ros.evaluation.result_bag import write_result_bag
@@ -223,6 +249,7 @@ def _localize(
                 allow_map_images=allow_map_images,
                 progress=progress,
                 observer=None if pictures is None else pictures.draw,
+                pool=pool,
             )
         if result_bag is not None and pictures is not None:
             write_result_bag(run, result_bag, pictures.jpeg)
@@ -236,6 +263,7 @@ def _run_baselines(
     relocalizer: Relocalizer,
     allow_map_images: bool,
     output: Path,
+    pool: TaskPool | None,
 ) -> list[Run]:
     """Localize by the baselines, whose runs are kept beside it."""
     from relloc_ros.evaluation.sanity import run_baselines
@@ -250,6 +278,7 @@ def _run_baselines(
             output / BASELINES_FOLDER,
             allow_map_images=allow_map_images,
             progress=progress,
+            pool=pool,
         )
 
 

@@ -20,6 +20,7 @@ from relloc_ros.evaluation.pairing import pair_runs
 from relloc_ros.evaluation.queries import Queries
 from relloc_ros.evaluation.run import Progress, evaluate
 from relloc_ros.evaluation.wording import angle_text, length_text
+from relloc_ros.parallel import TaskPool
 from relloc_ros.pipeline import Relocalizer
 
 __all__ = ['BASELINES', 'Verdict', 'judge', 'run_baselines', 'sanity_check']
@@ -65,6 +66,7 @@ def run_baselines(
     *,
     allow_map_images: bool = False,
     progress: Progress | None = None,
+    pool: TaskPool | None = None,
 ) -> list[Run]:
     """Localize the queries of a run by the baselines, or read what they gave before.
 
@@ -77,6 +79,7 @@ def run_baselines(
         folder: keeps the baselines' runs, in a folder each.
         allow_map_images: as in the run.
         progress: called with (queries done, all queries, detail).
+        pool: localizes the queries; None does it here, one after the other.
 
     Raises:
         DataError: the folder cannot be written, or the source is damaged.
@@ -88,7 +91,11 @@ def run_baselines(
         if found is None:
             baseline = Relocalizer(relocalizer.reference_map, config)
             found = evaluate(
-                queries, baseline, allow_map_images=allow_map_images, progress=progress
+                queries,
+                baseline,
+                allow_map_images=allow_map_images,
+                progress=progress,
+                pool=pool,
             )
             write_run(found, folder / name)
         runs.append(found)

@@ -19,10 +19,10 @@ import pycolmap
 from threadpoolctl import threadpool_limits
 
 from relloc_ros.camera import Camera
-from relloc_ros.errors import MapError
 from relloc_ros.map.diversity import select_diverse
 from relloc_ros.map.format import Generation
 from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.same_map import open_same
 from relloc_ros.parallel import Task, TaskPool, ThreadTasks
 from relloc_ros.vision.matching import Keypoints, MutualRatio
 from relloc_ros.vision.relative_pose import MatchedPoints
@@ -104,12 +104,7 @@ def _open_matcher(
     path: Path, map_id: str, make_verify: Callable[[ReferenceMap], Verify]
 ) -> _Matcher:
     """Make in a worker what the process has that writes the map."""
-    reference_map = ReferenceMap.open(path)
-    if reference_map.map_id != map_id:
-        raise MapError(
-            f'a worker sees another map at {path} ({reference_map.map_id} instead of {map_id}): '
-            'give all machines the same folder'
-        )
+    reference_map = open_same(path, map_id)
     return _Matcher(reference_map, make_verify(reference_map))
 
 
