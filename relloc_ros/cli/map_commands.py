@@ -10,6 +10,8 @@ from typing import Annotated, Optional
 from rich.table import Table
 import typer
 
+from relloc_ros.cli.align_command import align
+from relloc_ros.cli.alignment_options import DistanceOption, OdometryOption
 from relloc_ros.cli.check_command import check
 from relloc_ros.cli.console import print_note, progress_bar, stdout
 from relloc_ros.cli.edit_commands import add, remove
@@ -35,12 +37,13 @@ from relloc_ros.cli.options import (
 from relloc_ros.cli.rearrange_commands import export, merge, prune, split
 from relloc_ros.cli.refine_command import refine
 from relloc_ros.cli.sfm_options import (
-    UNKNOWN,
+    AlignTo,
+    FoundPoses,
     MapperOption,
     Sfm,
     poses_by_sfm,
     refuse_without_sfm,
-    warn_of_scale,
+    tell_of_scale,
 )
 from relloc_ros.cli.source_options import (
     CameraFrame,
@@ -119,6 +122,9 @@ def build(
     ] = None,
     sfm: Sfm = False,
     mapper: MapperOption = None,
+    align_to: AlignTo = None,
+    odometry: OdometryOption = None,
+    distance: DistanceOption = None,
     overwrite: Overwrite = False,
     wait: Wait = 0.0,
     workers: NumWorkers = None,
@@ -151,20 +157,22 @@ def build(
     }
     if sfm:
         others = {**source_options, 'units': units}
-        posed = poses_by_sfm(source, images, list_file, camera, mapper, settings_of_map, others)
-        units = UNKNOWN
+        fixed_by = (align_to, odometry, distance)
+        found = poses_by_sfm(
+            source, images, list_file, camera, mapper, settings_of_map, fixed_by, others
+        )
     else:
-        refuse_without_sfm(mapper=mapper)
+        refuse_without_sfm(mapper=mapper, align_to=align_to, odometry=odometry, distance=distance)
         posed = read_usable(
             source, images=images, list_file=list_file, camera=camera, **source_options
         )
-        units = units or 'm'
+        found = FoundPoses(posed, units or 'm')
     posed = thinned(
-        posed,
+        found.posed,
         keyframes,
         keyframe_distance,
         keyframe_angle,
-        units,
+        found.units,
         settings_of_map,
         vocabulary,
     )
@@ -176,14 +184,15 @@ def build(
             overwrite=overwrite,
             vocabulary=vocabulary,
             source=str(source),
-            units=units,
+            units=found.units,
+            global_frame=found.frame,
             wait=wait,
             progress=progress,
             pool=pool,
         )
     print_note(f'map {output} is ready: {len(posed)} images')
-    if units == UNKNOWN:
-        warn_of_scale(output)
+    if sfm:
+        tell_of_scale(found, output)
     print_note(f'try it: relloc localize IMAGE --map {output}')
 
 
@@ -225,5 +234,5 @@ def info(map_folder: MapArgument) -> None:
     stdout.print(table)
 
 
-for command in (check, refine, add, remove, prune, split, merge, export):
+for command in (check, refine, align, add, remove, prune, split, merge, export):
     app.command()(command)

@@ -4,29 +4,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from relloc_ros.cli.alignment_options import (
+    FRAME_PANEL,
+    TO_HELP,
+    describe_alignment,
+    given_reference,
+)
 from relloc_ros.cli.console import print_note, print_warning, progress_bar
 from relloc_ros.cli.source_options import given_camera
+from relloc_ros.errors import RellocError
 
 if TYPE_CHECKING:
     from relloc_ros.config import MapConfig
+    from relloc_ros.map.global_frame import GlobalFrame
     from relloc_ros.map.sources import PosedImage
     from relloc_ros.map.structure_from_motion import Reconstructed
 
 __all__ = [
     'SFM_PANEL',
     'UNKNOWN',
+    'AlignTo',
+    'FoundPoses',
     'Mapper',
     'MapperOption',
     'Sfm',
     'poses_by_sfm',
     'refuse_without_sfm',
-    'warn_of_scale',
+    'tell_of_scale',
 ]
 
 UNKNOWN = 'unknown'
@@ -43,6 +54,16 @@ class Mapper(str, Enum):
     GLOBAL = 'global'
 
 
+AlignTo = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        '--align-to',
+        metavar='X',
+        help='Needs --sfm. ' + TO_HELP,
+        show_default=False,
+        rich_help_panel=FRAME_PANEL,
+    ),
+]
 Sfm = Annotated[
     bool,
     typer.Option(
@@ -65,6 +86,23 @@ MapperOption = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundPoses:
+    """Images that have poses now.
+
+    Attributes:
+        posed: the images.
+        units: of their poses.
+        frame: where the frame of the poses lies in another one.
+        problem: why frame and scale could not be fixed as asked.
+    """
+
+    posed: list[PosedImage]
+    units: str = UNKNOWN
+    frame: GlobalFrame | None = None
+    problem: RellocError | None = None
+
+
 def poses_by_sfm(
     source: Path,
     images: Path | None,
@@ -72,9 +110,20 @@ def poses_by_sfm(
     camera: str | None,
     mapper: Mapper | None,
     config: MapConfig,
+    fixed_by: tuple[Path | None, Path | None, tuple[str, str, float] | None],
     others: dict[str, Any],
-) -> list[PosedImage]:
-    """Find poses of the images in a folder, and say which images have none.
+) -> FoundPoses:
+    """Find poses of the images in a folder, fix frame and scale, and say how well both went.
+
+    Args:
+        source: folder of the images.
+        images: another one.
+        list_file: names of those wanted.
+        camera: calibration.
+        mapper: the way from matches to poses.
+        config: settings of the map.
+        fixed_by: positions, odometry and distance; one of them or none.
+        others: options that are for posed images.
 
     Raises:
         typer.BadParameter: an option is given that is for posed images.
@@ -82,6 +131,7 @@ def poses_by_sfm(
         MissingDependencyError: as `reconstruct`.
     """
     from relloc_ros.map import structure_from_motion
+    from relloc_ros.map.placement import align_posed
     from relloc_ros.map.unposed_images import find_images
 
     given = [name for name, value in others.items() if value is not None]
@@ -89,15 +139,28 @@ def poses_by_sfm(
         raise typer.BadParameter(
             f'--{given[0].replace("_", "-")} is for posed images: leave it out with --sfm'
         )
-    fixed = None if camera is None else given_camera(camera)
-    unposed = find_images(images or _images_in(source), list_file, fixed)
+    reference = given_reference(*fixed_by)
+    known_camera = None if camera is None else given_camera(camera)
+    unposed = find_images(images or _images_in(source), list_file, known_camera)
     chosen = structure_from_motion.Mapper((mapper or Mapper.INCREMENTAL).value)
     with progress_bar('structure from motion') as progress:
         found = structure_from_motion.reconstruct(
-            unposed, config, mapper=chosen, refine_cameras=fixed is None, progress=progress
+            unposed,
+            config,
+            mapper=chosen,
+            refine_cameras=known_camera is None,
+            progress=progress,
         )
     _tell(found, len(unposed))
-    return found.posed
+    if reference is None:
+        return FoundPoses(found.posed)
+    try:
+        posed, alignment = align_posed(found.posed, reference)
+    except RellocError as error:
+        # The poses took long; they are kept, for another attempt.
+        return FoundPoses(found.posed, problem=error)
+    describe_alignment(alignment, len(posed))
+    return FoundPoses(posed, alignment.units, alignment.frame)
 
 
 def refuse_without_sfm(**options: Any) -> None:
@@ -113,8 +176,14 @@ def refuse_without_sfm(**options: Any) -> None:
         )
 
 
-def warn_of_scale(map_folder: Path) -> None:
-    """Say what a map without a scale is good for, and how it gets one."""
+def tell_of_scale(found: FoundPoses, map_folder: Path) -> None:
+    """Say what a map without a scale is good for, and how it gets one.
+
+    Raises:
+        RellocError: frame and scale could not be fixed as asked.
+    """
+    if found.units != UNKNOWN:
+        return
     print_warning(
         f'images alone tell no scale: lengths in map {map_folder} are in unknown units, its frame '
         'is arbitrary, and a node on a robot refuses it'
@@ -123,6 +192,8 @@ def warn_of_scale(map_folder: Path) -> None:
         f'give it both: relloc map align {map_folder} --to POSITIONS, or the scale alone: relloc '
         f'map align {map_folder} --distance IMAGE_A IMAGE_B METRES'
     )
+    if found.problem is not None:
+        raise found.problem
 
 
 def _images_in(source: Path) -> Path:

@@ -22,6 +22,7 @@ from relloc_ros.errors import DataError
 from relloc_ros.map.checksums import content_checksums, make_map_id
 from relloc_ros.map.colmap_workspace import FeatureWriter, write_workspace
 from relloc_ros.map.format import FRAME_ID, Generation, Manifest
+from relloc_ros.map.global_frame import GlobalFrame
 from relloc_ros.map.image_index import ImageEntry, ImageIndex, image_digest
 from relloc_ros.map.publication import new_generation
 from relloc_ros.map.sources import PosedImage, read_image
@@ -48,6 +49,7 @@ def build_map(
     vocabulary: Path | None = None,
     source: str = '',
     units: str = 'm',
+    global_frame: GlobalFrame | None = None,
     wait: float = 0.0,
     progress: Progress | None = None,
     pool: TaskPool | None = None,
@@ -62,6 +64,7 @@ def build_map(
         vocabulary: vocabulary.npz of another map; None learns one from these images.
         source: where the images come from, for people.
         units: unit of length of the poses.
+        global_frame: where the map lies in another frame; None is in none.
         wait: seconds to wait for another process that changes the map.
         progress: called after every image.
         pool: extracts the features; None takes threads of this process. The map is the same.
@@ -96,7 +99,16 @@ def build_map(
         ]
         numbers = np.array([[*pose.quat_wxyz, *pose.translation] for pose in poses])
         recall = ImageIndex(entries, numbers, descriptors).write(generation, report)
-        write_manifest(generation, len(posed), config, extractor.weights, recall, source, units)
+        write_manifest(
+            generation,
+            len(posed),
+            config,
+            extractor.weights,
+            recall,
+            source,
+            units,
+            global_frame,
+        )
     return output
 
 
@@ -108,6 +120,7 @@ def write_manifest(
     retrieval_recall: float | None,
     source: str,
     units: str,
+    global_frame: GlobalFrame | None = None,
 ) -> None:
     """Write map.yaml of a map whose other files are written; see `Manifest`."""
     checksums = content_checksums(generation, config)
@@ -122,6 +135,7 @@ def write_manifest(
         features_weights=features_weights,
         checksums=checksums,
         retrieval_recall=retrieval_recall,
+        global_frame=global_frame or GlobalFrame.identity(),
     ).write(generation.manifest)
 
 

@@ -55,6 +55,7 @@ def map_info(path: Path) -> dict[str, Any]:
         'source': manifest.source,
         'frame_id': manifest.frame_id,
         'units': manifest.units,
+        'global_from_map': _global(manifest),
         'images': manifest.num_images,
         'keypoints': keypoints,
         'points': 'none' if points is None else len(points),
@@ -64,6 +65,18 @@ def map_info(path: Path) -> dict[str, Any]:
         'size_mb': round(size / 1e6, 1),
         'config': flatten(manifest.config),
     }
+
+
+def _global(manifest: Manifest) -> str | dict[str, Any]:
+    content = manifest.global_frame.content()
+    similarity = content.get('global_from_map', {})
+    described = {key: _short(value) for key, value in similarity.items()}
+    described.update(content.get('geographic_origin', {}))
+    return described or 'identity'
+
+
+def _short(value: float | list[float]) -> str:
+    return ' '.join(f'{number:.9g}' for number in np.atleast_1d(value))
 
 
 def _retrieval(manifest: Manifest) -> str:

@@ -5,14 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from relloc_ros.config import MapConfig, flatten, make_config
-from relloc_ros.errors import ConfigError, MapError
+from relloc_ros.errors import ConfigError, DataError, MapError
+from relloc_ros.map.global_frame import GlobalFrame
 from relloc_ros.map.plain_files import check_plain
 
 __all__ = [
@@ -110,6 +111,7 @@ class Manifest:
         checksums: SHA-256 of each kind of content.
         retrieval_recall: part of the 5 most similar images that approximate search finds; None in
             a map that has no index for it.
+        global_frame: where the map lies in another frame, set by `relloc map align`.
     """
 
     map_id: str
@@ -122,6 +124,7 @@ class Manifest:
     features_weights: str
     checksums: Mapping[str, str]
     retrieval_recall: float | None = None
+    global_frame: GlobalFrame = field(default_factory=GlobalFrame.identity)
 
     def write(self, path: Path) -> None:
         """Write map.yaml."""
@@ -139,6 +142,7 @@ class Manifest:
         }
         if self.retrieval_recall is not None:
             content['retrieval_recall'] = round(self.retrieval_recall, 4)
+        content.update(self.global_frame.content())
         path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), 'utf-8')
 
     @classmethod
@@ -178,6 +182,7 @@ class Manifest:
                 features_weights=str(content.get('features_weights', '')),
                 checksums={str(key): str(value) for key, value in content['checksums'].items()},
                 retrieval_recall=_recall(content.get('retrieval_recall')),
+                global_frame=GlobalFrame.from_content(content),
             )
         except (
             KeyError,
@@ -186,6 +191,7 @@ class Manifest:
             OverflowError,
             AttributeError,
             ConfigError,
+            DataError,
         ) as error:
             raise MapError(f'{path} is damaged ({error!r}): build the map again') from error
 

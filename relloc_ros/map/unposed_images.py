@@ -17,7 +17,7 @@ from relloc_ros.errors import DataError
 from relloc_ros.map.sources.names import file_of, read_list, stamps_from_names
 from relloc_ros.map.sources.posed_image import image_size, read_pixels
 
-__all__ = ['UnposedImage', 'find_images']
+__all__ = ['UnposedImage', 'find_images', 'image_files']
 
 IMAGE_SUFFIXES = frozenset(
     ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
@@ -70,7 +70,10 @@ def find_images(
     """
     if not folder.is_dir():
         raise DataError(f'{folder} is no folder: structure from motion takes a folder of images')
-    names = _names(folder) if list_file is None else read_list(list_file)
+    if list_file is None:
+        names = [name for name, _ in image_files(folder)]
+    else:
+        names = read_list(list_file)
     if not names:
         raise DataError(
             f'{folder} holds no images ({", ".join(sorted(IMAGE_SUFFIXES))}): name their folder'
@@ -85,16 +88,17 @@ def find_images(
     return images
 
 
-def _names(folder: Path) -> list[str]:
+def image_files(folder: Path) -> list[tuple[str, Path]]:
+    """Give name and path of the image files in a folder and below, in order of name."""
     found = []
     # Hidden folders and files hold what other programs keep for themselves.
     for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        folders[:] = [name for name in folders if not name.startswith('.')]
         for name in files:
             path = Path(parent, name)
             if path.suffix.lower() in IMAGE_SUFFIXES and not name.startswith('.'):
-                found.append(path.relative_to(folder).as_posix())
-    return found
+                found.append((path.relative_to(folder).as_posix(), path))
+    return sorted(found)
 
 
 def _guess(path: Path) -> tuple[Camera, bool]:

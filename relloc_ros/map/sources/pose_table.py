@@ -11,7 +11,7 @@ Other columns are left alone, as are empty lines and lines that begin with ``#``
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import csv
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from relloc_ros.map.sources.reading import (
     text_lines,
 )
 
-__all__ = ['POSE_TABLE']
+__all__ = ['POSE_TABLE', 'table_rows']
 
 NAME = 'poses.csv'
 POSE = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')
@@ -45,7 +45,7 @@ def _is_table(source: Path) -> bool:
 def _read(source: Path, options: SourceOptions) -> SourceImages:
     path = source if source.is_file() else source / NAME
     images = []
-    for number, row in _rows(path):
+    for number, row in table_rows(path, ','.join(REQUIRED), _check_header):
         with locating_errors(f'{path}, line {number}'):
             images.append(_image(row, options.camera))
     if not images:
@@ -54,8 +54,23 @@ def _read(source: Path, options: SourceOptions) -> SourceImages:
     return SourceImages(images, options.images or (beside if beside.is_dir() else path.parent))
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Give line number and values by column."""
+def table_rows(
+    path: Path, columns: str, check_header: Callable[[str, list[str]], None]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Read a table of comma-separated values, whose first line names the columns.
+
+    Args:
+        path: the file.
+        columns: that it should have, for people.
+        check_header: called with the place of the header and the columns that it names; raises
+            DataError.
+
+    Returns:
+        Line number and values by column.
+
+    Raises:
+        DataError: unreadable, empty, or no such table.
+    """
     lines = [
         (number, line)
         for number, line in enumerate(text_lines(path), start=1)
@@ -63,7 +78,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     ]
     parse = partial(csv.reader, skipinitialspace=True, strict=True)
     if not lines:
-        raise DataError(f'{path} is empty: its first line names the columns {",".join(REQUIRED)}')
+        raise DataError(f'{path} is empty: its first line names the columns {columns}')
     header: list[str] = []
     for number, line in lines:
         try:
@@ -72,7 +87,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             raise DataError(f'{path}, line {number} is not CSV: {error}') from error
         if not header:
             header = fields
-            _check_header(f'{path}, line {number}', header)
+            check_header(f'{path}, line {number}', header)
             continue
         if len(fields) != len(header):
             raise DataError(
