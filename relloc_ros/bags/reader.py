@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 TF_GROUND_TRUTH = '/tf'
 STATIC_TF_NAME = 'tf_static'
 
+NS_PER_S = 1_000_000_000
 MAX_TRUTH_GAP_NS = 500_000_000
 """True poses further apart than this are not interpolated."""
 
@@ -86,6 +87,8 @@ class BagReader:
         base_frame: str = 'base_link',
         camera_frame: str = '',
         odom_frame: str = 'odom',
+        camera_info: Any | None = None,
+        time_offset: float = 0.0,
     ) -> None:
         """Open the bag, choose the topics, and read all transforms and true poses.
 
@@ -98,6 +101,8 @@ class BagReader:
             base_frame: the robot's frame, whose true poses are meant.
             camera_frame: the optical frame; empty takes it from the images.
             odom_frame: frame of odometry.
+            camera_info: calibration to take instead of the bag's own.
+            time_offset: seconds to add to the images' stamps before poses are looked up.
 
         Raises:
             DataError: no bag, damaged, no images, no camera_info, or ambiguous topics.
@@ -106,6 +111,7 @@ class BagReader:
         self.transforms = TransformBuffer(cache_ns=None)
         self._map_frame, self._base_frame = map_frame, base_frame
         self._camera_frame, self._odom_frame = camera_frame, odom_frame
+        self._camera_info, self._offset_ns = camera_info, round(time_offset * NS_PER_S)
         self._bag = BagFile(path)
         try:
             self._choose_topics(image_topic, camera_info_topic, ground_truth_topic)
@@ -127,8 +133,8 @@ class BagReader:
         """
         images = self._connections(self.image_topic)
         infos = self._connections(self.camera_info_topic)
+        info = self._camera_info
         first_info = next((message for _, _, message in self._bag.messages(infos)), None)
-        info = None
         for connection, _, message in self._bag.messages([*images, *infos]):
             if connection.msgtype == CAMERA_INFO_TYPE:
                 info = message
@@ -162,7 +168,11 @@ class BagReader:
         self._use_tf_truth = ground_truth is not None and ground_truth.strip('/') == 'tf'
         try:
             self.image_topic = find_image_topic(types, image)
-            self.camera_info_topic = find_camera_info_topic(types, self.image_topic, camera_info)
+            self.camera_info_topic = (
+                find_camera_info_topic(types, self.image_topic, camera_info)
+                if self._camera_info is None
+                else ''
+            )
             self.ground_truth_topic = (
                 TF_GROUND_TRUTH
                 if self._use_tf_truth
@@ -191,10 +201,11 @@ class BagReader:
 
     def _frame(self, image: Any, info: Any | None) -> BagFrame:
         stamp_ns = stamp_of(image)
+        when_ns = stamp_ns + self._offset_ns
         frame = self._camera_frame or image.header.frame_id
         base_from_cam: RigidTransform | TransformError
         try:
-            base_from_cam = self.transforms.lookup(self._base_frame, frame, stamp_ns)
+            base_from_cam = self.transforms.lookup(self._base_frame, frame, when_ns)
         except TransformError as error:
             base_from_cam = error
         return BagFrame(
@@ -203,8 +214,8 @@ class BagReader:
             stamp_ns=stamp_ns,
             topic=self.image_topic,
             base_from_cam=base_from_cam,
-            truth=self._true_pose(stamp_ns),
-            odom_from_base=self._odometry(stamp_ns),
+            truth=self._true_pose(when_ns),
+            odom_from_base=self._odometry(when_ns),
         )
 
     def _odometry(self, stamp_ns: int) -> RigidTransform | None:

@@ -74,7 +74,7 @@ def find_camera_info_topic(types: Mapping[str, str], image_topic: str, wanted: s
     if not topics:
         raise DataError(
             'it has no camera_info (sensor_msgs/CameraInfo): record it together with the images, '
-            f'the intrinsics come from there; {_list(types)}'
+            f'or give a calibration with --camera; {_list(types)}'
         )
     namespace = image_topic.removesuffix(COMPRESSED_SUFFIX).rpartition('/')[0]
     sibling = f'{namespace}/camera_info'

@@ -4,19 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from relloc_ros.cli.options import Split, chosen_split
 from relloc_ros.cli.source_options import (
     BAG_PANEL,
     CameraFrame,
     CameraInfoTopic,
     ImageTopic,
+    given_camera,
+    read_posed,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     'open_source',
 ]
 
+BAG = 'rosbag'
 
 GroundTruthTopic = Annotated[
     Optional[str],  # noqa: UP045
@@ -86,12 +88,17 @@ NoTracker = Annotated[
 @contextmanager
 def open_source(
     source: Path,
-    images: Path | None,
-    list_file: Path | None,
-    split: Split | None,
-    bag_options: dict[str, str | None],
+    folder_options: Mapping[str, Any] | None = None,
+    bag_options: Mapping[str, Any] | None = None,
+    shared_options: Mapping[str, Any] | None = None,
 ) -> Iterator[Queries]:
-    """Open a folder of posed images or a bag.
+    """Open posed images of any format, or a bag.
+
+    Args:
+        source: what holds the queries.
+        folder_options: what `read_posed` takes.
+        bag_options: what `BagReader` takes.
+        shared_options: `camera` and `time_offset`, for both.
 
     Raises:
         DataError: neither, or damaged.
@@ -100,16 +107,32 @@ def open_source(
     from relloc_ros.bags.reader import BagReader
     from relloc_ros.bags.storage import is_bag
     from relloc_ros.evaluation.queries import BagQueries, FolderQueries
-    from relloc_ros.map.sources import read_source
 
-    given = {key: value for key, value in bag_options.items() if value is not None}
-    if source.exists() and is_bag(source):
-        if images is not None or list_file is not None or split is not None:
-            raise typer.BadParameter('--images, --list, --split: for folders, SOURCE is a bag')
-        with BagReader(source, **given) as reader:
-            yield BagQueries(reader, given.get('base_frame', 'base_link'))
+    folder, bag, shared = map(_given, (folder_options, bag_options, shared_options))
+    if source.exists() and is_bag(source) and folder.get('source_format', BAG) == BAG:
+        folder.pop('source_format', None)
+        if folder:
+            raise typer.BadParameter(f'{_names(folder)}: for folders, SOURCE is a bag')
+        if 'camera' in shared:
+            shared['camera_info'] = _camera_info(shared.pop('camera'))
+        with BagReader(source, **bag, **shared) as reader:
+            yield BagQueries(reader, bag.get('base_frame', 'base_link'))
         return
-    if given:
-        option = '--' + next(iter(given)).replace('_', '-')
-        raise typer.BadParameter(f'{option} is for bags, and {source} is none')
-    yield FolderQueries(read_source(source, images, list_file, chosen_split(split)))
+    if bag:
+        raise typer.BadParameter(f'{_names(bag)}: for bags, and {source} is none')
+    yield FolderQueries(read_posed(source, **folder, **shared))
+
+
+def _given(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (options or {}).items() if value is not None}
+
+
+def _names(options: Mapping[str, Any]) -> str:
+    named = {'list_file': 'list', 'source_format': 'format'}
+    return ', '.join('--' + named.get(key, key).replace('_', '-') for key in options)
+
+
+def _camera_info(choice: str) -> Any:
+    from relloc_ros.bags.messages import camera_info_message
+
+    return camera_info_message(given_camera(choice), 0, '')

@@ -64,7 +64,7 @@ def list_images(bag: BagFile, options: SourceOptions) -> tuple[str, list[BagImag
         topic = find_image_topic(types, options.image_topic)
     wanted = {topic}
     if options.camera is None:
-        with _naming('choose with --camera-info-topic, or give a calibration with --camera'):
+        with _naming('--camera-info-topic takes another'):
             wanted.add(find_camera_info_topic(types, topic, options.camera_info_topic))
     connections = [item for item in bag.connections if item.topic in wanted]
     reader = _ImageList(topic, options.camera)
