@@ -9,21 +9,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from relloc_ros.evaluation.map_check.adjustment import adjust
 from relloc_ros.evaluation.map_check.corrections import (
     Corrections,
+    PosedPair,
     estimate_corrections,
     jackknifed,
 )
 from relloc_ros.evaluation.map_check.coverage import Place, coverage_findings, places_of
 from relloc_ros.evaluation.map_check.explain import (
+    adjusted_camera_findings,
     camera_findings,
     depth_findings,
+    outlier_findings,
     suspect_findings,
     time_findings,
 )
 from relloc_ros.evaluation.map_check.leave_one_out import LeaveOneOut, LeftOut
 from relloc_ros.evaluation.map_check.pairs import image_motions, verified_pairs
-from relloc_ros.evaluation.map_check.suspects import doubtful_references, find_suspects
+from relloc_ros.evaluation.map_check.pose_outliers import PoseOutlier, find_outliers
+from relloc_ros.evaluation.map_check.suspects import (
+    Suspect,
+    doubtful_references,
+    find_suspects,
+)
+from relloc_ros.geometry import RigidTransform, rotation_angle
 from relloc_ros.map.findings import Finding, Level
 from relloc_ros.map.reference_map import ReferenceMap
 
@@ -34,6 +44,13 @@ Progress = Callable[[int, int, str], None]
 MIN_PAIRS = 6
 """Fewer say nothing about a calibration."""
 CLEAR_SCORE = 10.0
+MAX_HELD_PAIRS = 600
+"""With the poses held fixed, more add nothing."""
+MAX_ADJUSTED = 400
+"""Images: time grows with the cube."""
+CLEAR_OUTLIER = 2.0
+MIN_CONFIRMED = 0.5
+"""Of the way that the matches ask for, the image must be found away from its pose, if at all."""
 MAX_FURTHER = 0.5
 """Share of the samples that may be looked at in addition, because others disagree with them."""
 
@@ -72,13 +89,29 @@ def check_by_localizing(
     left_outs += leave_one_out.run(further, report)
     report(0, 1, 'comparing')
     suspects = find_suspects(leave_one_out, left_outs)
+    pairs = _pairs(reference_map, left_outs)
     wrong = frozenset(suspect.left_out.index for suspect in suspects)
-    systematic = _systematic(reference_map, left_outs, wrong)
+    corrections = _corrections(_evenly_among(pairs, wrong))
+    systematic = _explain(reference_map, corrections) if corrections is not None else []
+    depth = float(np.nanmedian([left_out.depth for left_out in left_outs] or [np.nan]))
+    adjustment = adjust(_some_images(pairs), depth) if np.isfinite(depth) and pairs else None
+    outliers = []
+    if adjustment is not None:
+        systematic = systematic or adjusted_camera_findings(
+            adjustment, corrections, reference_map.cameras
+        )
+        outliers = _confirmed(find_outliers(adjustment), suspects, left_outs)
     if any(finding.level is Level.ERROR for finding in systematic):
         # What concerns all images hits some harder than others.
         suspects = [suspect for suspect in suspects if suspect.score >= CLEAR_SCORE]
-    findings = [
-        *suspect_findings(suspects, reference_map.units),
+        outliers = [outlier for outlier in outliers if outlier.score >= CLEAR_OUTLIER]
+    findings = suspect_findings(suspects, reference_map.units)
+    if adjustment is not None:
+        findings += outlier_findings(
+            outliers, adjustment, reference_map.image_names, reference_map.units
+        )
+    wrong |= frozenset(outlier.index for outlier in outliers)
+    findings += [
         *systematic,
         *_depths(reference_map, left_outs),
         *coverage_findings([p for p in places if p.index not in wrong], reference_map.units),
@@ -87,19 +120,55 @@ def check_by_localizing(
     return DeepCheck(findings, places, reference_map.num_images)
 
 
-def _systematic(
-    reference_map: ReferenceMap, left_outs: Sequence[LeftOut], wrong: frozenset[int]
-) -> list[Finding]:
-    """Find what concerns all images alike."""
+def _pairs(reference_map: ReferenceMap, left_outs: Sequence[LeftOut]) -> list[PosedPair]:
     poses = [reference_map.cam_from_map(i).inverse() for i in range(reference_map.num_images)]
     motions = image_motions(reference_map.stamps_ns.tolist(), poses)
-    pairs = verified_pairs(reference_map, left_outs, motions, wrong)
+    return verified_pairs(reference_map, left_outs, motions)
+
+
+def _evenly_among(pairs: Sequence[PosedPair], wrong: frozenset[int]) -> list[PosedPair]:
+    right = [pair for pair in pairs if wrong.isdisjoint(pair.images)]
+    return right[:: max(1, -(-len(right) // MAX_HELD_PAIRS))]
+
+
+def _some_images(pairs: Sequence[PosedPair]) -> list[PosedPair]:
+    """Take pairs until they have as many images as can be adjusted."""
+    images: set[int] = set()
+    for pair in pairs:
+        if len(images | set(pair.images)) <= MAX_ADJUSTED:
+            images |= set(pair.images)
+    return [pair for pair in pairs if images.issuperset(pair.images)]
+
+
+def _corrections(pairs: Sequence[PosedPair]) -> Corrections | None:
+    """Find what concerns all images alike, with the poses held fixed."""
     corrections = estimate_corrections(pairs) if len(pairs) >= MIN_PAIRS else None
-    if corrections is None:
-        return []
-    if not _explain(reference_map, corrections):
-        return []
-    return _explain(reference_map, jackknifed(pairs, corrections))
+    return None if corrections is None else jackknifed(pairs, corrections)
+
+
+def _confirmed(
+    outliers: Sequence[PoseOutlier], suspects: Sequence[Suspect], left_outs: Sequence[LeftOut]
+) -> list[PoseOutlier]:
+    """Drop those known already, and those that were found near their poses."""
+    known = {suspect.left_out.index for suspect in suspects}
+    found = {
+        left_out.index: left_out.discrepancy
+        for left_out in left_outs
+        if left_out.discrepancy is not None
+    }
+    return [
+        outlier
+        for outlier in outliers
+        if outlier.index not in known and _is_far(outlier, found.get(outlier.index))
+    ]
+
+
+def _is_far(outlier: PoseOutlier, discrepancy: RigidTransform | None) -> bool:
+    if discrepancy is None:
+        return True
+    distance = float(np.linalg.norm(discrepancy.translation))
+    angle = rotation_angle(discrepancy.rotation)
+    return distance >= MIN_CONFIRMED * outlier.distance and angle >= MIN_CONFIRMED * outlier.angle
 
 
 def _explain(reference_map: ReferenceMap, corrections: Corrections) -> list[Finding]:

@@ -5,20 +5,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from relloc_ros.camera import Camera
+from relloc_ros.evaluation.map_check.adjustment import Adjustment
 from relloc_ros.evaluation.map_check.corrections import Corrections
+from relloc_ros.evaluation.map_check.pose_outliers import PoseOutlier
 from relloc_ros.evaluation.map_check.suspects import Suspect, swapped
 from relloc_ros.geometry import Array
 from relloc_ros.map.findings import Finding, Level
 
-__all__ = ['camera_findings', 'depth_findings', 'suspect_findings', 'time_findings']
+__all__ = [
+    'adjusted_camera_findings',
+    'camera_findings',
+    'depth_findings',
+    'outlier_findings',
+    'suspect_findings',
+    'time_findings',
+]
 
 SIGNIFICANT = 5.0
 """Standard errors. Those come from the scatter between parts of the map, and are too small by a
 factor where the errors of poses are alike all over it."""
+SIGNIFICANT_ADJUSTED = 3.0
+"""Of standard errors that contain the errors of poses: one false alarm in 400 cameras."""
 MIN_FOCAL_SHARE = 0.01
 MIN_SHIFT_PX = 2.0
 MAX_FOCAL_SHARE = 0.15
@@ -71,6 +83,30 @@ def camera_findings(corrections: Corrections, cameras: dict[int, Camera]) -> lis
             findings.append(_half_pixel(key, shift, stds[1:]))
         elif (np.abs(shift) >= np.maximum(MIN_SHIFT_PX, SIGNIFICANT * stds[1:])).any():
             findings.append(_principal_point(key, cameras[key], shift, stds[1:]))
+    return findings
+
+
+def adjusted_camera_findings(
+    adjustment: Adjustment, corrections: Corrections | None, cameras: dict[int, Camera]
+) -> list[Finding]:
+    """Say which focal lengths are wrong, where only adjusted poses can tell.
+
+    Few images with measured poses say more about a camera when the errors of the poses are known
+    for what they are; many say more when the poses hold.
+    """
+    findings = []
+    for key in adjustment.camera_ids:
+        values, stds = adjustment.camera(key)
+        share, std = float(values[0]), float(stds[0])
+        held = corrections.camera_stds.get(key) if corrections is not None else None
+        if held is not None and held[0] <= std:
+            continue
+        if MIN_FOCAL_SHARE <= abs(share) <= MAX_FOCAL_SHARE and (
+            abs(share) >= SIGNIFICANT_ADJUSTED * std
+        ):
+            firm = abs(share) >= SIGNIFICANT * std
+            finding = _focal_length(key, cameras[key], share, std)
+            findings.append(finding if firm else replace(finding, level=Level.WARNING))
     return findings
 
 
@@ -182,6 +218,27 @@ def _wrong_pose(suspect: Suspect, units: str) -> Finding:
         units,
         remedy='take it out of the map, or mend its pose and build the map again',
     )
+
+
+def outlier_findings(
+    outliers: Sequence[PoseOutlier], adjustment: Adjustment, names: Sequence[str], units: str
+) -> list[Finding]:
+    """Say which poses are further off than the errors of the others let expect."""
+    return [
+        Finding(
+            Level.ERROR,
+            'wrong_pose',
+            f'{names[outlier.index]}: its matches put it {outlier.distance:.3g} {units} and '
+            f'{np.degrees(outlier.angle):.2f} degrees away from its pose, where the poses of the '
+            f'map are usually off by {adjustment.shift_std:.2g} {units} and '
+            f'{np.degrees(adjustment.turn_std):.2g} degrees about each axis',
+            (names[outlier.index],),
+            outlier.distance,
+            units,
+            remedy='take it out of the map, or mend its pose and build the map again',
+        )
+        for outlier in outliers
+    ]
 
 
 def depth_findings(depths: Array, extent: float, units: str) -> list[Finding]:

@@ -89,13 +89,18 @@ class LeaveOneOut:
         samples: Sequence[int],
         progress: Progress,
         among: NDArray[np.bool_] | None = None,
+        depth: float | None = None,
     ) -> list[LeftOut]:
-        """Localize images, by their indices, in the rest of the map or of a part (N,) of it."""
+        """Localize images, by their indices, in the rest of the map or of a part (N,) of it.
+
+        Without the depth of the scene it is measured on some of the images.
+        """
         self._near, self._among = 0.0, None
-        depths = [self._leave_out(index).depth for index in _evenly(samples, PROBES)]
-        known = [depth for depth in depths if np.isfinite(depth)]
-        self._near = NEAR_BASELINE * float(np.median(known)) if known else 0.0
-        self._among = among
+        if depth is None:
+            depths = [self._leave_out(index).depth for index in _evenly(samples, PROBES)]
+            known = [depth for depth in depths if np.isfinite(depth)]
+            depth = float(np.median(known)) if known else 0.0
+        self._near, self._among = NEAR_BASELINE * depth, among
         found = []
         for done, index in enumerate(samples):
             progress(done, len(samples), self.reference_map.image_names[index])

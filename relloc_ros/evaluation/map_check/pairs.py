@@ -18,7 +18,6 @@ from relloc_ros.vision.relative_pose import estimate_essential_5pt
 
 __all__ = ['image_motions', 'verified_pairs']
 
-MAX_PAIRS = 600
 MAX_MATCHES = 120
 MIN_INLIERS = 25
 THRESHOLD_PX = 3.0
@@ -33,24 +32,19 @@ def verified_pairs(
     reference_map: ReferenceMap,
     left_outs: Sequence[LeftOut],
     motions: Sequence[Motion | None],
-    without: frozenset[int] = frozenset(),
 ) -> list[PosedPair]:
-    """Choose pairs evenly, and keep the matches that an essential matrix of their own confirms.
+    """Keep the matches of pairs that an essential matrix of their own confirms.
 
     Args:
         reference_map: the map.
         left_outs: its images with their matches.
         motions: of all images of the map.
-        without: images to leave out.
     """
-    candidates = [
-        (left_out, image)
+    pairs = [
+        _verified(reference_map, left_out, image, motions)
         for left_out in left_outs
         for image in left_out.sighting.matched
-        if left_out.index not in without and image.index not in without
     ]
-    step = max(1, -(-len(candidates) // MAX_PAIRS))
-    pairs = [_verified(reference_map, *pair, motions) for pair in candidates[::step]]
     return [pair for pair in pairs if pair is not None]
 
 
