@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from relloc_ros.cli.main import main
-from relloc_ros.evaluation.keyframes import SHIFTS, Accuracy
 from relloc_ros.geometry import exp_so3
 from relloc_ros.map.keyframes import (
     keyframes_of,
@@ -131,24 +130,6 @@ def test_keyframes_of_posed_images_are_fewer_the_further_apart():
     assert counts[0] == len(posed)
     assert counts == sorted(counts, reverse=True)
     assert counts[-1] < counts[0]
-
-
-@pytest.mark.parametrize(
-    ('other', 'kept'),
-    [
-        (Accuracy(0.019, 0.19, 0.99), True),
-        (Accuracy(0.021, 0.1, 1.0), False),
-        (Accuracy(0.01, 0.21, 1.0), False),
-        (Accuracy(0.01, 0.1, 0.97), False),
-        (Accuracy(np.inf, np.inf, 0.4), False),
-    ],
-)
-def test_no_more_accuracy_is_lost_than_may_be(other, kept):
-    assert other.keeps(Accuracy(0.01, 0.1, 1.0)) is kept
-
-
-def test_shifts_are_tried_from_few_keyframes_to_many():
-    assert list(SHIFTS) == sorted(SHIFTS, reverse=True)
 
 
 def test_build_takes_the_keyframes_and_says_how_many(relloc, tmp_path):

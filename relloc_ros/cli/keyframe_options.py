@@ -16,7 +16,7 @@ from relloc_ros.cli.console import print_note, progress_bar
 
 if TYPE_CHECKING:
     from relloc_ros.config import MapConfig
-    from relloc_ros.evaluation.keyframes import Accuracy, Choice
+    from relloc_ros.evaluation.keyframes import Choice, Trial
     from relloc_ros.map.sources import PosedImage
 
 __all__ = ['KeyframeAngle', 'KeyframeDistance', 'KeyframeMode', 'Keyframes', 'thinned']
@@ -63,8 +63,8 @@ KeyframeMode = Annotated[
     Keyframes,
     typer.Option(
         '--keyframes',
-        help='`auto` takes images whose views differ, given how far away the scene is, and says '
-        'what accuracy is lost. To find out, a map of up to 1000 of the images is built first.',
+        help='`auto` takes as few images as are shown to lose little accuracy, and says how much. '
+        'To find out, images left out are localized in a map of up to 1000 images, built first.',
         rich_help_panel=PANEL,
     ),
 ]
@@ -120,29 +120,39 @@ def _check_options(mode: Keyframes, distance: float | None, angle: float | None)
 
 
 def _tell(choice: Choice, num_images: int, units: str) -> None:
-    if choice.dense is None:
-        print_note(f'all {num_images} images are taken: hardly two of them show the same')
-        return
-    print_note(
-        f'{choice.num_samples} images left out, localized among all images: '
-        f'{_errors(choice.dense, units)}'
-    )
     for trial in choice.trials:
-        print_note(f'the same among {len(trial.rows)} keyframes: {_errors(trial.accuracy, units)}')
+        _tell_trial(trial, units)
     taken = choice.taken
-    if taken is None:
-        print_note(f'all {num_images} images are taken: keyframes would lose too much')
-    else:
+    if taken is not None:
         print_note(_count(len(taken.rows), num_images, taken.distance, taken.angle, units))
+    elif choice.trials:
+        print_note(f'all {num_images} images are taken: fewer are not shown to suffice')
+    else:
+        print_note(
+            f'all {num_images} images are taken: too few of them show nearly the same as others '
+            'to measure what would be lost'
+        )
 
 
-def _errors(accuracy: Accuracy, units: str) -> str:
-    from relloc_ros.evaluation.wording import angle_text, length_text, share_text
+def _tell_trial(trial: Trial, units: str) -> None:
+    from relloc_ros.evaluation.wording import share_text
 
-    return (
-        f'median error {length_text(accuracy.position, units)}, '
-        f'{angle_text(accuracy.rotation)}, {share_text(accuracy.available)} localized'
+    few, dense, loss = trial.accuracy, trial.dense, trial.loss
+    medians = [_errors(each.position, each.rotation, units) for each in (few, dense)]
+    tails = [_errors(each.tail_position, each.tail_rotation, units) for each in (few, dense)]
+    print_note(
+        f'{len(trial.rows)} keyframes, {trial.num_samples} images held out: '
+        f'median error {medians[0]} (among all images {medians[1]}), '
+        f'nine tenths within {tails[0]} ({tails[1]}), '
+        f'{share_text(few.available)} localized ({share_text(dense.available)}): '
+        + (f'too few, {loss.excess}' if loss.excess else 'enough')
     )
+
+
+def _errors(position: float, rotation: float, units: str) -> str:
+    from relloc_ros.evaluation.wording import angle_text, length_text
+
+    return f'{length_text(position, units)}, {angle_text(rotation)}'
 
 
 def _count(num_kept: int, num_images: int, distance: float, angle: float, units: str) -> str:

@@ -82,6 +82,21 @@ class BlockBootstrap:
         parts = [middle_of_ranks(ranks[rows], values[order]) for rows in self._rows()]
         return np.concatenate(parts)
 
+    def quantiles(self, values: Array, share: float) -> Array:
+        """Quantiles (num_resamples,) of resampled values (count,), which may be infinite.
+
+        Args:
+            values: of the series.
+            share: part of the values that are no larger, in (0, 1].
+        """
+        order = np.argsort(values, kind='stable')
+        ranks = np.empty(self.count, dtype=np.int32)
+        ranks[order] = np.arange(self.count, dtype=np.int32)
+        place = math.ceil(share * self.count) - 1
+        parts = [np.partition(ranks[rows], place, axis=1)[:, place] for rows in self._rows()]
+        quantiles: Array = values[order][np.concatenate(parts)]
+        return quantiles
+
     def shares(self, hits: NDArray[np.bool_]) -> Array:
         """Shares (num_resamples,) of hits (count,) among the resampled."""
         # Hits before each query, twice around: blocks are differences of two of these.

@@ -20,8 +20,15 @@ from numpy.typing import NDArray
 
 from relloc_ros.camera import Camera
 from relloc_ros.config import MapConfig
+from relloc_ros.evaluation.keyframe_loss import (
+    Accuracy,
+    Loss,
+    Yardstick,
+    least_frames,
+    measure_loss,
+)
 from relloc_ros.evaluation.map_check.leave_one_out import LeaveOneOut
-from relloc_ros.evaluation.metrics import PoseError, measure_error
+from relloc_ros.evaluation.metrics import measure_error
 from relloc_ros.evaluation.scene_depth import scene_depths
 from relloc_ros.geometry import Array
 from relloc_ros.map.builder import build_map
@@ -29,46 +36,22 @@ from relloc_ros.map.keyframes import keyframes_of
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import PosedImage
 
-__all__ = ['Accuracy', 'Choice', 'Trial', 'choose_keyframes']
+__all__ = ['SHIFTS', 'Choice', 'Trial', 'choose_keyframes']
 
 Progress = Callable[[int, int, str], None]
+Rows = NDArray[np.intp]
 
-SHIFTS = (0.05, 0.035, 0.025)
-"""Shares of an image's width by which views of neighbouring keyframes differ. The first is the
-rule; the others are for places where that is too few."""
-MAX_GROWTH = 2.0
-"""Factor by which errors may grow. Images left out lie on the very path of the others, where many
-images localize better than anywhere else: on a later pass through redkitchen nothing is lost where
-they lose half. This notices keyframes that do not suffice, no more."""
-MAX_LESS_AVAILABLE = 0.02
+SHIFTS = (0.1, 0.08, 0.065, 0.05, 0.04, 0.03, 0.025)
+"""Shares of an image's width by which views of neighbouring keyframes differ, fewest first."""
+EXACT_PIXELS = 1.0
+"""Poses of frames that follow each other err alike, so that they agree better with each other
+than with the truth. What moves the view by less than this is not taken for accuracy."""
+USEFUL_DEPTHS, USEFUL_ANGLE = 0.05, 5.0
+"""A pose is of use up to this share of the scene's depth, and to as many degrees."""
 MAX_MEASURED = 1000
 """Images in a row that accuracy is measured on; features of all of them are extracted."""
-MAX_SAMPLES = 60
-LEAST_SAMPLES = 10
-"""A median of fewer says nothing: all images are kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """How well images that are not in a map are localized in it.
-
-    Attributes:
-        position: median error, map units; infinite where half of them are not localized.
-        rotation: median error, degrees.
-        available: share of the images that are localized.
-    """
-
-    position: float
-    rotation: float
-    available: float
-
-    def keeps(self, dense: Accuracy) -> bool:
-        """Whether little enough is lost of the accuracy among all images."""
-        return (
-            self.position <= MAX_GROWTH * dense.position
-            and self.rotation <= MAX_GROWTH * dense.rotation
-            and self.available >= dense.available - MAX_LESS_AVAILABLE
-        )
+MAX_SAMPLES = 200
+"""Of these, evenly spread, those that keyframes leave out are localized."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,13 +62,19 @@ class Trial:
         rows: (K,) indices of the keyframes.
         distance: between their centres, map units.
         angle: between their orientations, radians.
-        accuracy: among the keyframes.
+        num_samples: images left out that were localized.
+        dense: their accuracy among all images.
+        accuracy: their accuracy among the keyframes.
+        loss: the difference, at most.
     """
 
-    rows: NDArray[np.intp]
+    rows: Rows
     distance: float
     angle: float
+    num_samples: int
+    dense: Accuracy
     accuracy: Accuracy
+    loss: Loss
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,21 +83,17 @@ class Choice:
 
     Attributes:
         rows: (K,) indices of the images to take, ascending.
-        num_samples: images that were left out and localized; 0 where there were too few.
-        dense: accuracy among all images; None where nothing was measured.
-        trials: what was tried, the fewest keyframes first; the last one is taken if it keeps the
-            accuracy.
+        trials: what was tried, the fewest keyframes first; the last one is taken if it loses
+            little enough. None where too few images could be left out to measure anything.
     """
 
-    rows: NDArray[np.intp]
-    num_samples: int = 0
-    dense: Accuracy | None = None
+    rows: Rows
     trials: tuple[Trial, ...] = ()
 
     @property
     def taken(self) -> Trial | None:
         """The trial that was taken; None where all images are."""
-        if self.dense is None or not self.trials[-1].accuracy.keeps(self.dense):
+        if not self.trials or self.trials[-1].loss.excess:
             return None
         return self.trials[-1]
 
@@ -119,27 +104,31 @@ def choose_keyframes(
     config: MapConfig,
     *,
     vocabulary: Path | None = None,
+    max_measured: int = MAX_MEASURED,
     progress: Progress,
 ) -> Choice:
-    """Take the keyframes that the depth of the scene asks for, or more where they do not suffice.
+    """Take the fewest keyframes that are shown to lose little, or all images.
 
-    Measured is on at most `MAX_MEASURED` images in a row, in a map of them that is thrown away
-    afterwards. As in `LeaveOneOut`, an image is localized without those nearly the same, which
-    hardly any robot will ever find again.
+    Measured is on images in a row, in a map of them that is thrown away afterwards. As in
+    `LeaveOneOut`, an image is localized without those nearly the same, which hardly any robot
+    will ever find again.
 
     Args:
         posed: N images.
         sharpnesses: (N,), see `measure_sharpness`.
         config: settings of the map.
         vocabulary: as in `build_map`.
+        max_measured: images in a row to measure on.
         progress: called after every image.
 
     Raises:
         DataError: as `build_map`.
         MissingDependencyError: as `build_map`.
     """
-    start = max(0, len(posed) - MAX_MEASURED) // 2
-    window = range(start, min(len(posed), start + MAX_MEASURED))
+    start = max(0, len(posed) - max_measured) // 2
+    window = range(start, min(len(posed), start + max_measured))
+    if len(window) < least_frames():
+        return Choice(np.arange(len(posed)))
     with TemporaryDirectory(prefix='relloc-') as folder:
         path = Path(folder) / 'map'
         build_map(
@@ -160,26 +149,64 @@ def _try_spacings(
     reference_map: ReferenceMap,
     progress: Progress,
 ) -> Choice:
-    depth = float(np.median(scene_depths(reference_map)))
-    limits = [_limits(shift, depth, [image.camera for image in posed]) for shift in SHIFTS]
-    everything = np.arange(len(posed))
-    left_out = np.setdiff1d(window, keyframes_of(posed, sharpnesses, *limits[0]))
-    if len(left_out) < LEAST_SAMPLES:
-        return Choice(everything)
-    spread = np.linspace(0, len(left_out) - 1, min(len(left_out), MAX_SAMPLES)).astype(np.intp)
-    samples = left_out[spread] - window.start
-    localizer = LeaveOneOut(reference_map)
-    dense = _measure(localizer, samples, None, progress)
+    held_out = _HeldOut(reference_map, progress)
+    cameras = [image.camera for image in posed]
     trials: list[Trial] = []
-    for distance, angle in limits:
+    for shift in SHIFTS:
+        distance, angle = _limits(shift, held_out.depth, cameras)
         rows = keyframes_of(posed, sharpnesses, distance, angle)
-        among = np.zeros(reference_map.num_images, dtype=bool)
-        among[np.intersect1d(rows, window) - window.start] = True
-        accuracy = _measure(localizer, samples, among, progress)
-        trials.append(Trial(rows, distance, angle, accuracy))
-        if accuracy.keeps(dense):
-            return Choice(rows, len(samples), dense, tuple(trials))
-    return Choice(everything, len(samples), dense, tuple(trials))
+        among = np.zeros(len(posed), dtype=bool)
+        among[rows] = True
+        found = held_out.measure(among[window.start : window.stop])
+        if found is None:
+            break
+        few, dense = found
+        loss = measure_loss(few, dense, _yardstick(held_out.depth, cameras))
+        accuracies = Accuracy.of(dense), Accuracy.of(few)
+        trials.append(Trial(rows, distance, angle, len(few), *accuracies, loss))
+        if not loss.excess:
+            return Choice(rows, tuple(trials))
+    return Choice(np.arange(len(posed)), tuple(trials))
+
+
+class _HeldOut:
+    """Localizes images that keyframes leave out, among the keyframes and among all images."""
+
+    def __init__(self, reference_map: ReferenceMap, progress: Progress) -> None:
+        self.depth = float(np.median(scene_depths(reference_map)))
+        self._localizer = LeaveOneOut(reference_map)
+        self._progress = progress
+        count = reference_map.num_images
+        self._samples = range(0, count, -(-count // MAX_SAMPLES))
+        self._dense: dict[int, tuple[float, float]] = {}
+
+    def measure(self, among: NDArray[np.bool_]) -> tuple[Array, Array] | None:
+        """Errors (K, 2) of images that are not in `among`: in there, and in the whole map.
+
+        None where they are too few to tell anything.
+        """
+        samples = [index for index in self._samples if not among[index]]
+        if len(samples) < least_frames():
+            return None
+        new = [index for index in samples if index not in self._dense]
+        self._dense.update(zip(new, self._errors(new, None), strict=True))
+        dense = np.array([self._dense[index] for index in samples])
+        return np.array(self._errors(samples, among)), dense
+
+    def _errors(
+        self, samples: list[int], among: NDArray[np.bool_] | None
+    ) -> list[tuple[float, float]]:
+        stage = 'all images' if among is None else f'{int(among.sum())} keyframes'
+        left_outs = self._localizer.run(
+            samples,
+            lambda done, total, name: self._progress(done, total, stage),
+            among,
+            self.depth,
+        )
+        return [
+            measure_error(left_out.found.camera_pose, left_out.cam_from_map.inverse())
+            for left_out in left_outs
+        ]
 
 
 def _limits(shift: float, depth: float, cameras: Sequence[Camera]) -> tuple[float, float]:
@@ -188,20 +215,6 @@ def _limits(shift: float, depth: float, cameras: Sequence[Camera]) -> tuple[floa
     return shift * depth * width, shift * 2.0 * math.atan(width / 2.0)
 
 
-def _measure(
-    localizer: LeaveOneOut,
-    samples: NDArray[np.intp],
-    among: NDArray[np.bool_] | None,
-    progress: Progress,
-) -> Accuracy:
-    stage = 'all images' if among is None else f'{int(among.sum())} keyframes'
-    errors: list[PoseError] = [
-        measure_error(left_out.found.camera_pose, left_out.cam_from_map.inverse())
-        for left_out in localizer.run(
-            samples.tolist(), lambda done, total, name: progress(done, total, stage), among
-        )
-    ]
-    values = np.array(errors)
-    position, rotation = np.median(values, axis=0)
-    available = np.isfinite(values[:, 0]).mean()
-    return Accuracy(float(position), float(rotation), float(available))
+def _yardstick(depth: float, cameras: Sequence[Camera]) -> Yardstick:
+    pixel = EXACT_PIXELS / float(np.median([camera.mean_focal_length for camera in cameras]))
+    return Yardstick((depth * pixel, math.degrees(pixel)), (USEFUL_DEPTHS * depth, USEFUL_ANGLE))
