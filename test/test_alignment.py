@@ -82,7 +82,7 @@ class TestPlaces:
         places = true_places(cameras)
         for row in (3, 11):
             name = cameras.names[row]
-            places[name] = Place(places[name].position + [4.0, -row, 2.0])
+            places[name] = Place(places[name].position + np.array([4.0, -row, 2.0]))
         found = align(cameras, KnownPlaces('here', 'test', places))
         assert_true(found.similarity)
         assert [name for name, _ in found.far] == ['image 11.jpg', 'image 3.jpg']
@@ -113,7 +113,7 @@ class TestPlaces:
         cameras = cameras_at(walk())
         rng = np.random.default_rng(5)
         places = {name: Place(rng.normal(size=3)) for name in cameras.names}
-        with pytest.raises(DataError, match='does not settle|lie nearly on a line'):
+        with pytest.raises(DataError, match=r'does not settle|lie nearly on a line'):
             align(cameras, KnownPlaces('here', 'test', places))
 
     def test_other_names_are_shown(self, tmp_path):
