@@ -11,6 +11,7 @@ from rendered_room import look, render
 
 from relloc_ros.camera import Camera
 from relloc_ros.config import MapConfig
+from relloc_ros.errors import MapError
 from relloc_ros.evaluation import keyframes
 from relloc_ros.evaluation.keyframe_loss import (
     MAX_LOST,
@@ -19,6 +20,10 @@ from relloc_ros.evaluation.keyframe_loss import (
     least_frames,
     measure_loss,
 )
+from relloc_ros.map.builder import build_map
+from relloc_ros.map.check import map_info
+from relloc_ros.map.editing import remove_images
+from relloc_ros.map.format import Manifest, current_generation
 from relloc_ros.map.keyframes import measure_sharpness
 from relloc_ros.map.sources import PosedImage
 
@@ -68,6 +73,10 @@ def test_a_dense_video_is_thinned_to_the_fewest_images_that_lose_little(video, m
     assert dense.num_samples == COUNT - len(dense.rows)
     assert dense.dense.available == 1.0
     assert dense.dense.position < 0.01
+    assert choice.evidence['images_before'] == COUNT
+    assert choice.evidence['images_after'] == len(choice.rows)
+    assert choice.evidence['held_out'] == dense.num_samples
+    assert choice.evidence['position_after'] == pytest.approx(dense.accuracy.position, rel=1e-3)
 
 
 def test_where_every_spacing_loses_too_much_all_images_stay(video, monkeypatch):
@@ -76,20 +85,20 @@ def test_where_every_spacing_loses_too_much_all_images_stay(video, monkeypatch):
     assert choice.taken is None
     assert choice.rows.tolist() == list(range(COUNT))
     assert len(choice.trials) == 1
+    assert choice.evidence == {}
 
 
 def test_of_a_long_video_part_is_measured_and_all_is_thinned(video, monkeypatch):
     monkeypatch.setattr(keyframes, 'SHIFTS', (0.03,))
     built = []
 
-    def build_map(posed, *arguments, **options):
+    def recording(posed, *arguments, **options):
         built.extend(image.name for image in posed)
-        return real(posed, *arguments, **options)
+        return build_map(posed, *arguments, **options)
 
-    real = keyframes.build_map
     monkeypatch.setattr(keyframes, 'MAX_SAMPLES', 40)
     monkeypatch.setattr(keyframes, 'least_frames', lambda: 20)
-    monkeypatch.setattr(keyframes, 'build_map', build_map)
+    monkeypatch.setattr(keyframes, 'build_map', recording)
     choice = choose(video, max_measured=80)
     assert built == [f'{index:03}.png' for index in range(10, 90)]
     (trial,) = choice.trials
@@ -108,6 +117,25 @@ def test_few_images_are_kept_without_a_look(video, monkeypatch):
     assert choice.rows.tolist() == list(range(few))
     assert choice.taken is None
     assert choice.trials == ()
+
+
+def test_the_map_remembers_what_was_measured_until_its_images_change(video, tmp_path):
+    evidence = {'images_before': 100, 'images_after': 6, 'tail_position_after': float('inf')}
+    path = build_map(video[0][::17], tmp_path / 'map', QUICK, keyframes=evidence)
+    assert Manifest.read(current_generation(path).manifest).keyframes == evidence
+    assert map_info(path)['keyframes'] == evidence
+    remove_images(path, ['017.png'])
+    assert Manifest.read(current_generation(path).manifest).keyframes == {}
+    assert 'keyframes' not in map_info(path)
+
+
+@pytest.mark.parametrize('content', ['keyframes: {held_out: [1]}', 'keyframes: many'])
+def test_figures_that_are_none_are_damage(video, tmp_path, content):
+    path = build_map(video[0][::17], tmp_path / 'map', QUICK)
+    manifest = current_generation(path).manifest
+    manifest.write_text(manifest.read_text('utf-8') + content + '\n', 'utf-8')
+    with pytest.raises(MapError, match='damaged'):
+        Manifest.read(manifest)
 
 
 def test_what_hardly_changes_is_no_loss():

@@ -78,8 +78,11 @@ def thinned(
     units: str,
     config: MapConfig,
     vocabulary: Path | None,
-) -> list[PosedImage]:
+) -> tuple[list[PosedImage], dict[str, float]]:
     """Take the keyframes that the options ask for, and say how many of how many, and why.
+
+    Returns:
+        The images, and what was measured, for `Manifest.keyframes`.
 
     Raises:
         typer.BadParameter: options that mean nothing together.
@@ -92,7 +95,7 @@ def thinned(
 
     _check_options(mode, distance, angle)
     if mode is Keyframes.ALL and distance is None:
-        return list(posed)
+        return list(posed), {}
     check_names(posed)
     with progress_bar('choosing keyframes') as progress:
         sharpnesses = measure_sharpness(posed, progress)
@@ -102,11 +105,11 @@ def thinned(
             )
     if distance is None:
         _tell(choice, len(posed), units)
-        return [posed[row] for row in choice.rows]
+        return [posed[row] for row in choice.rows], choice.evidence
     turn = math.radians(DEFAULT_ANGLE if angle is None else angle)
     rows = keyframes_of(posed, sharpnesses, distance, turn)
     print_note(_count(len(rows), len(posed), distance, turn, units))
-    return [posed[row] for row in rows]
+    return [posed[row] for row in rows], {}
 
 
 def _check_options(mode: Keyframes, distance: float | None, angle: float | None) -> None:

@@ -167,7 +167,7 @@ def build(
             source, images=images, list_file=list_file, camera=camera, **source_options
         )
         found = FoundPoses(posed, units or 'm')
-    posed = thinned(
+    posed, evidence = thinned(
         found.posed,
         keyframes,
         keyframe_distance,
@@ -186,6 +186,7 @@ def build(
             source=str(source),
             units=found.units,
             global_frame=found.frame,
+            keyframes=evidence,
             wait=wait,
             progress=progress,
             pool=pool,

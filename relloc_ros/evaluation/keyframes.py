@@ -10,7 +10,7 @@ among all.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -83,11 +83,13 @@ class Choice:
 
     Attributes:
         rows: (K,) indices of the images to take, ascending.
+        num_images: of which these are taken.
         trials: what was tried, the fewest keyframes first; the last one is taken if it loses
             little enough. None where too few images could be left out to measure anything.
     """
 
     rows: Rows
+    num_images: int
     trials: tuple[Trial, ...] = ()
 
     @property
@@ -96,6 +98,23 @@ class Choice:
         if not self.trials or self.trials[-1].loss.excess:
             return None
         return self.trials[-1]
+
+    @property
+    def evidence(self) -> dict[str, float]:
+        """What is remembered of it in the map: the figures before and after."""
+        if self.taken is None:
+            return {}
+        before, after = asdict(self.taken.dense), asdict(self.taken.accuracy)
+        return {
+            'images_before': self.num_images,
+            'images_after': len(self.rows),
+            'held_out': self.taken.num_samples,
+            **{
+                f'{name}_{when}': float(f'{value:.4g}')
+                for name in before
+                for when, value in (('before', before[name]), ('after', after[name]))
+            },
+        }
 
 
 def choose_keyframes(
@@ -128,7 +147,7 @@ def choose_keyframes(
     start = max(0, len(posed) - max_measured) // 2
     window = range(start, min(len(posed), start + max_measured))
     if len(window) < least_frames():
-        return Choice(np.arange(len(posed)))
+        return Choice(np.arange(len(posed)), len(posed))
     with TemporaryDirectory(prefix='relloc-') as folder:
         path = Path(folder) / 'map'
         build_map(
@@ -165,8 +184,8 @@ def _try_spacings(
         accuracies = Accuracy.of(dense), Accuracy.of(few)
         trials.append(Trial(rows, distance, angle, len(few), *accuracies, loss))
         if not loss.excess:
-            return Choice(rows, tuple(trials))
-    return Choice(np.arange(len(posed)), tuple(trials))
+            return Choice(rows, len(posed), tuple(trials))
+    return Choice(np.arange(len(posed)), len(posed), tuple(trials))
 
 
 class _HeldOut:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -50,6 +50,7 @@ def build_map(
     source: str = '',
     units: str = 'm',
     global_frame: GlobalFrame | None = None,
+    keyframes: Mapping[str, float] | None = None,
     wait: float = 0.0,
     progress: Progress | None = None,
     pool: TaskPool | None = None,
@@ -65,6 +66,7 @@ def build_map(
         source: where the images come from, for people.
         units: unit of length of the poses.
         global_frame: where the map lies in another frame; None is in none.
+        keyframes: what leaving images out has cost, see `Manifest`.
         wait: seconds to wait for another process that changes the map.
         progress: called after every image.
         pool: extracts the features; None takes threads of this process. The map is the same.
@@ -108,6 +110,7 @@ def build_map(
             source,
             units,
             global_frame,
+            keyframes,
         )
     return output
 
@@ -121,6 +124,7 @@ def write_manifest(
     source: str,
     units: str,
     global_frame: GlobalFrame | None = None,
+    keyframes: Mapping[str, float] | None = None,
 ) -> None:
     """Write map.yaml of a map whose other files are written; see `Manifest`."""
     checksums = content_checksums(generation, config)
@@ -136,6 +140,7 @@ def write_manifest(
         checksums=checksums,
         retrieval_recall=retrieval_recall,
         global_frame=global_frame or GlobalFrame.identity(),
+        keyframes=keyframes or {},
     ).write(generation.manifest)
 
 

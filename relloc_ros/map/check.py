@@ -60,6 +60,7 @@ def map_info(path: Path) -> dict[str, Any]:
         'keypoints': keypoints,
         'points': 'none' if points is None else len(points),
         'retrieval': _retrieval(manifest),
+        **({'keyframes': dict(manifest.keyframes)} if manifest.keyframes else {}),
         'cameras': cameras,
         'extent': [round(float(side), 3) for side in extent],
         'size_mb': round(size / 1e6, 1),

@@ -123,6 +123,7 @@ def compose(
         num_images=len(entries),
         checksums=checksums,
         retrieval_recall=recall,
+        keyframes={},
     ).write(new.manifest)
     return entries
 

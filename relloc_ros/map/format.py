@@ -112,6 +112,8 @@ class Manifest:
         retrieval_recall: part of the 5 most similar images that approximate search finds; None in
             a map that has no index for it.
         global_frame: where the map lies in another frame, set by `relloc map align`.
+        keyframes: how localization fared before and after images were left out at the build, on
+            some of those; empty where that was not measured.
     """
 
     map_id: str
@@ -125,6 +127,7 @@ class Manifest:
     checksums: Mapping[str, str]
     retrieval_recall: float | None = None
     global_frame: GlobalFrame = field(default_factory=GlobalFrame.identity)
+    keyframes: Mapping[str, float] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write map.yaml."""
@@ -143,6 +146,8 @@ class Manifest:
         if self.retrieval_recall is not None:
             content['retrieval_recall'] = round(self.retrieval_recall, 4)
         content.update(self.global_frame.content())
+        if self.keyframes:
+            content['keyframes'] = dict(self.keyframes)
         path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), 'utf-8')
 
     @classmethod
@@ -183,6 +188,7 @@ class Manifest:
                 checksums={str(key): str(value) for key, value in content['checksums'].items()},
                 retrieval_recall=_recall(content.get('retrieval_recall')),
                 global_frame=GlobalFrame.from_content(content),
+                keyframes=_figures(content.get('keyframes', {})),
             )
         except (
             KeyError,
@@ -194,6 +200,13 @@ class Manifest:
             DataError,
         ) as error:
             raise MapError(f'{path} is damaged ({error!r}): build the map again') from error
+
+
+def _figures(content: Any) -> dict[str, float]:
+    for key, value in content.items():
+        if not isinstance(value, (int, float)):
+            raise ValueError(f'keyframes: {key} is {value!r}, no number')
+    return {str(key): value for key, value in content.items()}
 
 
 def _recall(value: Any) -> float | None:
