@@ -33,7 +33,7 @@ from relloc_ros.localizers.reference_matching import (
 )
 from relloc_ros.localizers.sighting import NO_ROW, PlacedSighting, SeenPoints, Sighting
 from relloc_ros.localizers.solution import Solution, answer, refusal
-from relloc_ros.map.points import NO_POINT
+from relloc_ros.map.points import NO_POINT, MapPoints
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, QueryImage
 from relloc_ros.vision.matching import create_matcher
@@ -61,11 +61,16 @@ class StructureLocalizer(RigLocalizer):
                 f'map {reference_map.path} has no 3D points, which localizer structure needs: '
                 f'add them with `relloc map triangulate {reference_map.path}`'
             )
-        self._points = reference_map.points
         self._ratio = config.match_ratio or reference_map.extractor.match_ratio
         self._matcher = create_matcher(
             config.matcher, reference_map.config.features, self._ratio, config.weights_folder
         )
+
+    @property
+    def _points(self) -> MapPoints:
+        points = self.reference_map.points
+        assert points is not None
+        return points
 
     def sight(self, query: QueryImage, seed: int) -> Sighting:
         """Find matches with 3D points."""

@@ -1,0 +1,3 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Measure on a map's own images how large errors are, and what covariances should say."""
