@@ -89,7 +89,14 @@ def merge_maps(
         ]
         created = datetime.now(timezone.utc).isoformat(timespec='seconds')
         sources = dict.fromkeys(filter(None, (a.manifest.source, b.manifest.source)))
-        manifest = replace(a.manifest, created=created, source='; '.join(sources))
+        frames = [state.manifest.global_frame for state in (a, b)]
+        known = [frame for frame in frames if frame.content()]
+        manifest = replace(
+            a.manifest,
+            created=created,
+            source='; '.join(sources),
+            global_frame=known[0] if known else frames[0],
+        )
         entries = compose(new, parts, [], manifest, report)
         partly = a.generation.points.is_dir() != b.generation.points.is_dir()
         further = {prefix + name for name in b.names}

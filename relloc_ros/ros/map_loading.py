@@ -60,7 +60,8 @@ def load_map(config: NodeConfig, localization: LocalizationConfig) -> LoadedMap:
         if reference_map.units != METRES:
             raise MapError(
                 f'map {path} is in {reference_map.units!r}, not in metres: TF and pose would be '
-                'wrong on a robot; build it from poses in metres'
+                'wrong on a robot; build it from poses in metres, or give it a scale with `relloc '
+                f'map align {path}`'
             )
         localizer = Relocalizer(reference_map, localization)
         if wants_rigs(config):
