@@ -16,13 +16,16 @@ import pycolmap
 from relloc_ros.errors import DataError
 from relloc_ros.geometry import Array
 
-__all__ = ['Camera']
+__all__ = ['MAX_PIXELS', 'Camera']
 
 MAX_ROUND_TRIP_ERROR_PX = 1.0
 """A pixel whose undistorted ray projects further away than this has no usable ray."""
 
 MAX_SIDE = 100_000
 """No camera has more pixels in a row; a header may claim any number."""
+
+MAX_PIXELS = 2**28
+"""In all: a picture of more takes gigabytes, and no sensor has as many."""
 
 MAX_ROUNDING_PX = 1.0
 """Width and height of a resized image are whole numbers: one of them may be off by so much."""
@@ -52,6 +55,11 @@ class Camera:
             raise DataError(
                 f'camera size {self.width}x{self.height} is larger than {MAX_SIDE} pixels a side: '
                 'correct the calibration'
+            )
+        if self.width * self.height > MAX_PIXELS:
+            raise DataError(
+                f'camera size {self.width}x{self.height} is more than {MAX_PIXELS} pixels: '
+                'correct the calibration, or make the images smaller'
             )
         camera = _pycolmap_camera(self)
         focal_lengths = [self.params[i] for i in camera.focal_length_idxs()]

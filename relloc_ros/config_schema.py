@@ -245,6 +245,10 @@ def read_config_file(path: Path) -> dict[str, Any]:
     ]
     merged: dict[str, Any] = {}
     for section in sections or [content]:
+        if section is None:
+            continue
+        if not isinstance(section, dict):
+            raise ConfigError(f'{path} holds {section!r:.50} for ros__parameters, not settings')
         merged.update(_dotted(section))
     return merged
 

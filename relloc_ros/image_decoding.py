@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import difflib
+import re
 import sys
 from typing import Any
 
@@ -46,6 +47,7 @@ JPEG_MAGIC = b'\xff\xd8\xff'
 PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
 JPEG_SCAN, JPEG_END = b'\xff\xda', b'\xff\xd9'
 PNG_END = b'IEND'
+PNM_HEADER = re.compile(rb'P[1-6]\s+(?:#[^\n]*\n\s*)*(\d{1,9})\s+(?:#[^\n]*\n\s*)*(\d{1,9})\s')
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +239,17 @@ def _decompress(msg: Any, sizes: _Sizes) -> Pixels:
 
 
 def encoded_size(data: bytes) -> tuple[int, int] | None:
-    """Read width and height from the header of a PNG or JPEG file; None if it has none."""
+    """Read width and height from the header of a PNG, JPEG, PNM or BMP file; None without."""
     if data.startswith(JPEG_MAGIC):
         return _jpeg_size(data)
     if data.startswith(PNG_MAGIC):
         return int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
-    return None
+    if data.startswith(b'BM'):
+        # Rows from top to bottom have a negative height.
+        width, height = (int.from_bytes(data[i : i + 4], 'little', signed=True) for i in (18, 22))
+        return abs(width), abs(height)
+    found = PNM_HEADER.match(data)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def ends_early(data: bytes) -> bool:

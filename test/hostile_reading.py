@@ -23,10 +23,16 @@ import cv2
 import numpy as np
 
 from relloc_ros.bags.reader import BagReader
+from relloc_ros.camera_info import camera_from_yaml
+from relloc_ros.config_schema import read_config_file
 from relloc_ros.errors import RellocError
 from relloc_ros.image_decoding import camera_from_camera_info, decode_image
+from relloc_ros.map.approximate_search import ApproximateSearch
+from relloc_ros.map.check import check_map, map_info
+from relloc_ros.map.known_places import read_places
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.map.sources import SourceOptions, read_image, read_source
+from relloc_ros.map.sources import SourceOptions, read_image, read_list, read_source
+from relloc_ros.map.stored_rows import StoredRows
 
 MEMORY = 200 * 2**20
 CASE_S = 10
@@ -106,12 +112,46 @@ def use_bag(folder: Path) -> None:
                 decode_image(frame.image_msg, camera_from_camera_info(frame.camera_info_msg))
 
 
+def use_changed_map(folder: Path) -> None:
+    """Read a map as those do who check or change it; COLMAP's own reader among them."""
+    with ReferenceMap.open(folder):
+        pass
+    check_map(folder)
+    map_info(folder)
+
+
+def use_retrieval(folder: Path) -> None:
+    """Search in the index of a large map."""
+    rows = StoredRows(folder / 'rows.npy', np.dtype(np.float32))
+    search = ApproximateSearch(folder / 'retrieval', rows)
+    query = rows[np.array([0])][0]
+    search.nearest(query, 5)
+    search.nearest(query, 5, np.arange(len(rows)) % 2 == 0)
+
+
+def use_places(folder: Path) -> None:
+    """Read tables and tracks of places, and folders with GPS in their images."""
+    for path in sorted(folder.iterdir()):
+        read_places(path)
+
+
+def use_settings(folder: Path) -> None:
+    """Read settings, calibrations and lists."""
+    read_config_file(folder / 'settings.yaml')
+    camera_from_yaml(folder / 'camera.yaml')
+    read_list(folder / 'list.txt')
+
+
 def run(kind: str, folder: Path, seed: int, cases: int) -> None:
     """Damage and read."""
     name = kind.partition(':')[2]
     use: Callable[[], None] = {
         'source': lambda: use_source(folder, name),
         'map': lambda: use_map(folder),
+        'changed map': lambda: use_changed_map(folder),
+        'retrieval': lambda: use_retrieval(folder),
+        'places': lambda: use_places(folder),
+        'settings': lambda: use_settings(folder),
         'bag': lambda: use_bag(folder),
     }[kind.partition(':')[0]]
     use()

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pycolmap
 
 from relloc_ros.camera import Camera
 from relloc_ros.config import flatten
-from relloc_ros.errors import RellocError
+from relloc_ros.errors import MapError, RellocError
 from relloc_ros.geometry import RigidTransform, pose_error
 from relloc_ros.map.checksums import content_checksums, make_map_id
 from relloc_ros.map.feature_store import FeatureStore
@@ -22,6 +21,7 @@ from relloc_ros.map.format import FORMAT_VERSION, Generation, Manifest
 from relloc_ros.map.image_index import ImageIndex
 from relloc_ros.map.points import MapPoints
 from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.sparse_files import read_model
 
 __all__ = ['check_map', 'map_info']
 
@@ -109,9 +109,9 @@ def _changed_content(generation: Generation) -> Iterator[str]:
 def _sparse_differences(generation: Generation) -> Iterator[str]:
     """Compare the COLMAP model with the index derived from it."""
     try:
-        model = pycolmap.Reconstruction(generation.sparse)
-    except Exception as error:  # pycolmap raises several kinds
-        yield f'COLMAP cannot read {generation.sparse}: {error}'
+        model = read_model(generation.sparse)
+    except MapError as error:
+        yield str(error)
         return
     cameras = {key: Camera.from_pycolmap(value) for key, value in model.cameras.items()}
     with closing(FeatureStore(generation.database)) as store:

@@ -12,11 +12,10 @@ import secrets
 import shutil
 from typing import Literal
 
-import pycolmap
-
 from relloc_ros.camera import Camera
 from relloc_ros.errors import DataError, MapError
 from relloc_ros.map.editing import MapState, open_state
+from relloc_ros.map.sparse_files import read_model
 
 __all__ = ['EXPORTS', 'ExportFormat', 'export_map']
 
@@ -72,7 +71,7 @@ def _write_colmap_text(state: MapState, output: Path) -> None:
             'colmap, which is binary'
         )
     output.mkdir()
-    pycolmap.Reconstruction(state.generation.sparse).write_text(output)
+    read_model(state.generation.sparse).write_text(output)
 
 
 def _write_csv(state: MapState, output: Path) -> None:

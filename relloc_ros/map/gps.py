@@ -12,6 +12,7 @@ import pycolmap
 
 from relloc_ros.errors import DataError, MissingDependencyError
 from relloc_ros.map.global_frame import GeographicPoint
+from relloc_ros.map.sources.posed_image import image_size
 
 __all__ = ['read_gps']
 
@@ -23,6 +24,7 @@ def read_gps(files: Iterable[tuple[str, Path]]) -> dict[str, GeographicPoint]:
         files: name and path of each.
 
     Raises:
+        DataError: a position that is none.
         MissingDependencyError: a pycolmap that does not tell them.
     """
     if not hasattr(pycolmap.Bitmap, 'exif_latitude'):
@@ -39,6 +41,11 @@ def read_gps(files: Iterable[tuple[str, Path]]) -> dict[str, GeographicPoint]:
 
 
 def _read(path: Path) -> GeographicPoint | None:
+    try:
+        # Before pycolmap decodes it: a header could ask for gigabytes.
+        image_size(path)
+    except DataError:
+        return None
     bitmap = pycolmap.Bitmap.read(path, False)
     if bitmap is None:
         return None

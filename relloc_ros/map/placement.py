@@ -18,6 +18,7 @@ from relloc_ros.map.editing import MapState, changing
 from relloc_ros.map.format import Generation, Manifest
 from relloc_ros.map.points import MapPoints
 from relloc_ros.map.sources import PosedImage
+from relloc_ros.map.sparse_files import read_model
 from relloc_ros.map.triangulation import copy_unchanged
 from relloc_ros.similarity import Similarity
 
@@ -107,7 +108,7 @@ def _rewrite(state: MapState, new: Generation, alignment: Alignment) -> Manifest
         for row in range(len(state.names))
     ]
     np.save(new.poses, np.array([[*pose.quat_wxyz, *pose.translation] for pose in moved]))
-    model = pycolmap.Reconstruction(state.generation.sparse)
+    model = read_model(state.generation.sparse)
     model.transform(_sim3(similarity))
     new.sparse.mkdir()
     model.write_binary(new.sparse)

@@ -26,6 +26,7 @@ from relloc_ros.map.pair_matching import Pair, Progress, match_pairs, verify_pai
 from relloc_ros.map.pose_drift import drift
 from relloc_ros.map.publication import new_generation
 from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.sparse_files import read_model
 from relloc_ros.map.triangulation import (
     MAX_ANGLE_DEG,
     MAX_EPIPOLAR_ERROR_PX,
@@ -205,7 +206,7 @@ class _Work:
 
     def _model(self) -> pycolmap.Reconstruction:
         """Give the images and cameras as they are now, without points."""
-        model = pycolmap.Reconstruction(self._old.sparse)
+        model = read_model(self._old.sparse)
         for camera_id, camera in self._cameras.items():
             model.cameras[camera_id].params = camera.params
         for image_id, pose in zip(self._ids, self._poses, strict=True):

@@ -30,6 +30,7 @@ from relloc_ros.map.point_index import index_points
 from relloc_ros.map.points import NO_POINT, MapPoints
 from relloc_ros.map.publication import new_generation
 from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.sparse_files import read_model
 from relloc_ros.parallel import TaskPool
 from relloc_ros.vision.relative_pose import MatchedPoints, in_front, sampson_errors
 
@@ -84,7 +85,7 @@ def triangulate_map(
             scratch = new.folder / SCRATCH_DATABASE
             match_pairs(reference_map, new, scratch, _agreement_with_poses, report, pool)
             report(0, 1, 'triangulating')
-            model = triangulate(pycolmap.Reconstruction(old.sparse), scratch)
+            model = triangulate(read_model(old.sparse), scratch)
             _check_points(path, model)
             report(1, 1, 'triangulating')
             scratch.unlink()

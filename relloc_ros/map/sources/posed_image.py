@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from relloc_ros.camera import Camera
+from relloc_ros.camera import MAX_PIXELS, Camera
 from relloc_ros.errors import DataError
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.image_decoding import encoded_size, ends_early
@@ -95,6 +95,11 @@ def image_size(path: Path) -> tuple[int, int]:
         raise DataError(f'cannot read image {path}: {error.strerror}') from error
     size = encoded_size(data)
     if size is not None:
+        if size[0] * size[1] > MAX_PIXELS:
+            raise DataError(
+                f'image {path} claims {size[0]}x{size[1]} pixels, more than {MAX_PIXELS}: '
+                'make it smaller'
+            )
         return size
     try:
         height, width = _decode(path, data).shape[:2]
