@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from rosbags.rosbag1 import Writer as Ros1Writer
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from relloc_ros.bags.messages import (
     camera_info_message,
@@ -27,6 +27,11 @@ Message = tuple[str, int, Any]
 Kind = Literal['mcap', 'sqlite3', 'ros1']
 
 S = 1_000_000_000
+COMPRESSIONS: dict[Kind, tuple[Any, ...]] = {
+    'mcap': (CompressionMode.STORAGE, CompressionFormat.ZSTD),
+    'sqlite3': (CompressionMode.MESSAGE, CompressionFormat.ZSTD),
+    'ros1': (Ros1Writer.CompressionFormat.LZ4,),
+}
 IMAGE = np.random.default_rng(0).integers(0, 256, (6, 10, 3), dtype=np.uint8)
 CAMERA = Camera('PINHOLE', 10, 6, (9.0, 9.0, 5.0, 3.0))
 
@@ -73,7 +78,9 @@ def odometry(second: float, x: float, topic: str, frame: str, child: str) -> Mes
     return topic, int(second * S), message
 
 
-def write(path: Path, messages: list[Message], kind: Kind = 'mcap') -> Path:
+def write(
+    path: Path, messages: list[Message], kind: Kind = 'mcap', *, compressed: bool = False
+) -> Path:
     """Write a bag as a recorder does, with the time of the second item."""
     if kind == 'ros1':
         path = path.with_suffix('.bag')
@@ -81,6 +88,8 @@ def write(path: Path, messages: list[Message], kind: Kind = 'mcap') -> Path:
     writer: Any = (
         Ros1Writer(path) if kind == 'ros1' else Writer(path, version=9, storage_plugin=plugin)
     )
+    if compressed:
+        writer.set_compression(*COMPRESSIONS[kind])
     store = ros1_types() if kind == 'ros1' else ros2_types()
     connections: dict[str, Any] = {}
     with writer:

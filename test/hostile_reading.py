@@ -100,6 +100,10 @@ def use_map(folder: Path) -> None:
         for index in range(opened.num_images):
             opened.features(index)
             opened.thumbnail(index)
+        if opened.points is not None:
+            opened.points.observations_of(np.arange(len(opened.points)))
+            for index in range(opened.num_images):
+                opened.points.of_image(index)
         opened.retrieve(opened.global_descriptors(np.array([0]))[0], 3)
 
 

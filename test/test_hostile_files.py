@@ -27,6 +27,7 @@ from data_set_layouts import (
 import numpy as np
 import pytest
 from synthetic_maps import make_posed
+import yaml
 
 from relloc_ros.bags.storage import BagFile
 from relloc_ros.camera import Camera
@@ -35,11 +36,14 @@ from relloc_ros.errors import DataError, MapError
 from relloc_ros.map.builder import build_map
 from relloc_ros.map.editing import remove_images
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.map.sources import SOURCES, read_pixels
+from relloc_ros.map.retrieval_index import write_index
+from relloc_ros.map.sources import SOURCES, read_pixels, read_source
+from relloc_ros.map.triangulation import triangulate_map
 
 SEED = int(os.environ.get('RELLOC_FUZZ_SEED', '1'))
 CASES = int(os.environ.get('RELLOC_FUZZ_CASES', '20'))
 TIMEOUT_S = 300
+OFFICE = Path(__file__).parents[1] / 'examples' / 'fr3_office'
 
 WRITERS = {
     'colmap': write_colmap,
@@ -77,7 +81,46 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     binary = trees['source:colmap '] = root / 'binary'
     shutil.copytree(trees['map'] / 'sparse', binary / 'sparse')
     shutil.copytree(root / 'posed', binary / 'images')
-    return trees | write_bags(root)
+    nvm = trees['source:cambridge '] = root / 'nvm'
+    shutil.copytree(trees['source:cambridge'], nvm)
+    for path in nvm.glob('dataset_*.txt'):
+        path.unlink()
+    return trees | write_bags(root) | write_others(root)
+
+
+def write_others(root: Path) -> dict[str, Path]:
+    """Write a map with points, an index of a large map, tables of places, and settings."""
+    names = ('map with points', 'changed map', 'retrieval', 'places', 'settings')
+    mapped, changed, retrieval, places, settings = folders = [root / name for name in names]
+    posed = read_source(OFFICE)[:5]
+    build_map(posed, mapped, MapConfig(max_keypoints=300, vlad_clusters=8))
+    triangulate_map(mapped)
+    shutil.copytree(mapped, changed, symlinks=True)
+    for folder in folders[2:]:
+        folder.mkdir()
+    rows = np.random.default_rng(0).standard_normal((600, 16)).astype(np.float32)
+    np.save(retrieval / 'rows.npy', rows)
+    write_index(retrieval / 'retrieval', rows)
+    for name, content in {
+        places
+        / 'table.csv': 'image,x,y,z,qx,qy,qz,qw\na.jpg,1,2,3,0,0,0,1\nb.jpg,1,2,4,0,0,1,0\n',
+        places / 'gps.csv': 'image,lat,lon,alt\na.jpg,48.1,9.5,200\nb.jpg,48.1002,9.5,201\n',
+        places / 'track.csv': 'stamp,x,y,z\n1.5,0,0,0\n2.5,1,0,0\n',
+        places / 'track.txt': '# track\n1.5 0 0 0 0 0 0 1\n2.5 1 0 0 0 0 1 0\n',
+        settings / 'settings.yaml': '/**:\n  ros__parameters:\n    max_keypoints: 30\n',
+        settings / 'list.txt': 'a.jpg\nfolder/b c.jpg\n',
+        settings / 'camera.yaml': yaml.safe_dump(
+            {
+                'image_width': 640,
+                'image_height': 480,
+                'distortion_model': 'plumb_bob',
+                'camera_matrix': {'data': [500.0, 0, 320, 0, 500.0, 240, 0, 0, 1]},
+                'distortion_coefficients': {'data': [0.1, 0, 0, 0, 0]},
+            }
+        ),
+    }.items():
+        name.write_text(content)
+    return {'map ': mapped, **dict(zip(names[1:], folders[1:], strict=True))}
 
 
 def write_bags(root: Path) -> dict[str, Path]:
@@ -91,7 +134,12 @@ def write_bags(root: Path) -> dict[str, Path]:
     for kind in ('mcap', 'sqlite3', 'ros1'):
         (root / kind).mkdir()
         write(root / kind / 'bag', messages, kind)
+        (root / f'compressed {kind}').mkdir()
+        write(root / f'compressed {kind}' / 'bag', messages, kind, compressed=True)
     return {
+        'bag:compressed mcap': root / 'compressed mcap' / 'bag',
+        'bag:compressed sqlite3': root / 'compressed sqlite3' / 'bag',
+        'bag:compressed ros1': root / 'compressed ros1',
         'bag:mcap': root / 'mcap' / 'bag',
         'bag:sqlite3': root / 'sqlite3' / 'bag',
         'bag:ros1': root / 'ros1',
