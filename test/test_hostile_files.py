@@ -33,6 +33,7 @@ from relloc_ros.bags.storage import BagFile
 from relloc_ros.camera import Camera
 from relloc_ros.config import MapConfig
 from relloc_ros.errors import DataError, MapError
+from relloc_ros.map.approximate_search import find_faiss
 from relloc_ros.map.builder import build_map
 from relloc_ros.map.editing import remove_images
 from relloc_ros.map.reference_map import ReferenceMap
@@ -100,10 +101,10 @@ def write_others(root: Path) -> dict[str, Path]:
         folder.mkdir()
     rows = np.random.default_rng(0).standard_normal((600, 16)).astype(np.float32)
     np.save(retrieval / 'rows.npy', rows)
-    write_index(retrieval / 'retrieval', rows)
+    if find_faiss():
+        write_index(retrieval / 'retrieval', rows)
     for name, content in {
-        places
-        / 'table.csv': 'image,x,y,z,qx,qy,qz,qw\na.jpg,1,2,3,0,0,0,1\nb.jpg,1,2,4,0,0,1,0\n',
+        places / 'table.csv': 'image,x,y,z,qx,qy,qz,qw\na.jpg,1,2,3,0,0,0,1\nb.jpg,1,2,4,0,0,1,0',
         places / 'gps.csv': 'image,lat,lon,alt\na.jpg,48.1,9.5,200\nb.jpg,48.1002,9.5,201\n',
         places / 'track.csv': 'stamp,x,y,z\n1.5,0,0,0\n2.5,1,0,0\n',
         places / 'track.txt': '# track\n1.5 0 0 0 0 0 0 1\n2.5 1 0 0 0 0 1 0\n',
@@ -120,7 +121,10 @@ def write_others(root: Path) -> dict[str, Path]:
         ),
     }.items():
         name.write_text(content)
-    return {'map ': mapped, **dict(zip(names[1:], folders[1:], strict=True))}
+    trees = {'map ': mapped, **dict(zip(names[1:], folders[1:], strict=True))}
+    if not find_faiss():
+        del trees['retrieval']
+    return trees
 
 
 def write_bags(root: Path) -> dict[str, Path]:
