@@ -40,6 +40,10 @@ TUNING = 2.0
 MAX_PAIR_ERROR = 5.0
 """Noise: once poses are adjusted, a pair with more has matched what only looks alike."""
 BLOCKS = 5
+MIN_CHAIN = 30
+"""Images that tell how alike the errors are of those that follow each other."""
+MAX_LIKENESS = 0.9
+TINY = 1e-300
 STEADY = 0.02
 MEDIAN_TO_MEAN = 3.0 / chi2.median(3)
 
@@ -53,6 +57,8 @@ class Adjustment:
         camera_ids: of C cameras.
         turn_std: spread of the poses' errors about each axis, radians.
         shift_std: the same of their positions, map units.
+        likeness: correlation (2,) of the turns, and of the shifts, of images that follow each
+            other.
         noise_px: standard deviation of the epipolar errors that are left.
         values: (6 N + 3 C + 1,) what to add.
         covariance: of the values.
@@ -64,6 +70,7 @@ class Adjustment:
     camera_ids: list[int]
     turn_std: float
     shift_std: float
+    likeness: tuple[float, float]
     noise_px: float
     values: Array
     covariance: Array
@@ -79,6 +86,19 @@ class Adjustment:
     def prior_std(self) -> Array:
         """Spread (6,) of a pose."""
         return np.repeat([self.turn_std, self.shift_std], 3)
+
+    @property
+    def prior_information(self) -> Array:
+        """Inverse covariance (6 N, 6 N) of the errors of poses: an autoregression of order one."""
+        count = len(self.images)
+        information = np.zeros((count, POSE, count, POSE))
+        for axis, std in enumerate(self.prior_std):
+            like = self.likeness[axis // 3]
+            chain = np.diag(np.full(count, 1.0 + like**2))
+            chain[0, 0] = chain[-1, -1] = 1.0
+            chain -= like * (np.eye(count, k=1) + np.eye(count, k=-1))
+            information[:, axis, :, axis] = chain / (std**2 * (1.0 - like**2))
+        return information.reshape(POSE * count, POSE * count)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,11 +136,13 @@ def adjust(pairs: Sequence[PosedPair], depth: float) -> Adjustment | None:
     state = Adjustment(
         images,
         camera_ids,
-        FIRST_TURN,
-        FIRST_SHIFT * depth,
-        1.0,
-        np.zeros(size),
-        *2 * [np.empty(0)],
+        turn_std=FIRST_TURN,
+        shift_std=FIRST_SHIFT * depth,
+        likeness=(0.0, 0.0),
+        noise_px=1.0,
+        values=np.zeros(size),
+        covariance=np.empty((0, 0)),
+        constant_stds=np.empty(0),
     )
     try:
         for _ in range(LINEARIZATIONS):
@@ -231,7 +253,10 @@ def _factorized(
 ) -> tuple[tuple[Array, bool], Array, Array]:
     """Give matrix and right side in units of the spread, where they are well conditioned."""
     spread = np.concatenate([np.tile(state.prior_std, len(state.images)), constants])
-    scaled = normal.hessian * spread[:, None] * spread + np.eye(len(spread))
+    prior = np.diag(1.0 / spread**2)
+    poses = slice(0, POSE * len(state.images))
+    prior[poses, poses] = state.prior_information
+    scaled = (normal.hessian + prior) * spread[:, None] * spread
     right = spread * (normal.hessian @ normal.about - normal.gradient)
     return cho_factor(scaled, lower=True), spread, right
 
@@ -246,4 +271,16 @@ def _respread(state: Adjustment, depth: float) -> bool:
     turn, shift = MEDIAN_TO_MEAN * np.median(means, axis=0) / before
     turn, shift = max(turn, LEAST_TURN), max(shift, LEAST_SHIFT * depth)
     state.turn_std, state.shift_std = float(turn), float(shift)
+    state.likeness = _likeness(state)
     return bool(np.abs(before / [turn, shift] - 1.0).max() < STEADY)
+
+
+def _likeness(state: Adjustment) -> tuple[float, float]:
+    """Correlate errors of images that follow each other: those of a tracker change slowly."""
+    poses = state.values[: POSE * len(state.images)].reshape(-1, 2, 3)
+    if len(poses) < MIN_CHAIN:
+        return 0.0, 0.0
+    changes = np.median(np.sum(np.diff(poses, axis=0) ** 2, axis=2), axis=0)
+    sizes = np.median(np.sum(poses**2, axis=2), axis=0)
+    turn, shift = np.clip(1.0 - 0.5 * changes / np.maximum(sizes, TINY), 0.0, MAX_LIKENESS)
+    return float(turn), float(shift)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relloc_ros.evaluation.map_check.adjustment import adjust
+from relloc_ros.camera import Camera
+from relloc_ros.evaluation.map_check.adjustment import Adjustment, adjust
 from relloc_ros.evaluation.map_check.corrections import (
     Corrections,
     PosedPair,
@@ -91,25 +92,19 @@ def check_by_localizing(
     suspects = find_suspects(leave_one_out, left_outs)
     pairs = _pairs(reference_map, left_outs)
     wrong = frozenset(suspect.left_out.index for suspect in suspects)
-    corrections = _corrections(_evenly_among(pairs, wrong))
-    systematic = _explain(reference_map, corrections) if corrections is not None else []
     depth = float(np.nanmedian([left_out.depth for left_out in left_outs] or [np.nan]))
     adjustment = adjust(_some_images(pairs), depth) if np.isfinite(depth) and pairs else None
-    outliers = []
-    if adjustment is not None:
-        systematic = systematic or adjusted_camera_findings(
-            adjustment, corrections, reference_map.cameras
-        )
-        outliers = _confirmed(find_outliers(adjustment), suspects, left_outs)
-    if any(finding.level is Level.ERROR for finding in systematic):
+    systematic = _systematic(reference_map, _evenly_among(pairs, wrong), adjustment)
+    outliers = [] if adjustment is None else _outliers(adjustment, suspects, left_outs)
+    if any(
+        finding.level is Level.ERROR or finding.kind == 'focal_length' for finding in systematic
+    ):
         # What concerns all images hits some harder than others.
         suspects = [suspect for suspect in suspects if suspect.score >= CLEAR_SCORE]
         outliers = [outlier for outlier in outliers if outlier.score >= CLEAR_OUTLIER]
     findings = suspect_findings(suspects, reference_map.units)
     if adjustment is not None:
-        findings += outlier_findings(
-            outliers, adjustment, reference_map.image_names, reference_map.units
-        )
+        findings += outlier_findings(outliers, adjustment, reference_map)
     wrong |= frozenset(outlier.index for outlier in outliers)
     findings += [
         *systematic,
@@ -118,6 +113,28 @@ def check_by_localizing(
     ]
     report(1, 1, 'comparing')
     return DeepCheck(findings, places, reference_map.num_images)
+
+
+def _systematic(
+    reference_map: ReferenceMap, pairs: Sequence[PosedPair], adjustment: Adjustment | None
+) -> list[Finding]:
+    """Find what concerns all images alike: with the poses held, and with them adjusted."""
+    cameras = reference_map.cameras
+    held = estimate_corrections(pairs) if len(pairs) >= MIN_PAIRS else None
+    asked = adjustment is not None and adjusted_camera_findings(adjustment, None, cameras)
+    if held is not None and (_explain(held, cameras) or asked):
+        held = jackknifed(pairs, held)
+        findings = _explain(held, cameras)
+        if findings:
+            return findings
+    if adjustment is None or not asked:
+        return []
+    return adjusted_camera_findings(adjustment, held, cameras)
+
+
+def _explain(corrections: Corrections, cameras: dict[int, Camera]) -> list[Finding]:
+    # A calibration that poses of another time seem to ask for means nothing.
+    return time_findings(corrections) or camera_findings(corrections, cameras)
 
 
 def _pairs(reference_map: ReferenceMap, left_outs: Sequence[LeftOut]) -> list[PosedPair]:
@@ -140,14 +157,8 @@ def _some_images(pairs: Sequence[PosedPair]) -> list[PosedPair]:
     return [pair for pair in pairs if images.issuperset(pair.images)]
 
 
-def _corrections(pairs: Sequence[PosedPair]) -> Corrections | None:
-    """Find what concerns all images alike, with the poses held fixed."""
-    corrections = estimate_corrections(pairs) if len(pairs) >= MIN_PAIRS else None
-    return None if corrections is None else jackknifed(pairs, corrections)
-
-
-def _confirmed(
-    outliers: Sequence[PoseOutlier], suspects: Sequence[Suspect], left_outs: Sequence[LeftOut]
+def _outliers(
+    adjustment: Adjustment, suspects: Sequence[Suspect], left_outs: Sequence[LeftOut]
 ) -> list[PoseOutlier]:
     """Drop those known already, and those that were found near their poses."""
     known = {suspect.left_out.index for suspect in suspects}
@@ -158,22 +169,17 @@ def _confirmed(
     }
     return [
         outlier
-        for outlier in outliers
-        if outlier.index not in known and _is_far(outlier, found.get(outlier.index))
+        for outlier in find_outliers(adjustment)
+        if outlier.index not in known
+        and (outlier.index not in found or _is_far(outlier, found[outlier.index], adjustment))
     ]
 
 
-def _is_far(outlier: PoseOutlier, discrepancy: RigidTransform | None) -> bool:
-    if discrepancy is None:
-        return True
-    distance = float(np.linalg.norm(discrepancy.translation))
-    angle = rotation_angle(discrepancy.rotation)
-    return distance >= MIN_CONFIRMED * outlier.distance and angle >= MIN_CONFIRMED * outlier.angle
-
-
-def _explain(reference_map: ReferenceMap, corrections: Corrections) -> list[Finding]:
-    # A calibration that poses of another time seem to ask for means nothing.
-    return time_findings(corrections) or camera_findings(corrections, reference_map.cameras)
+def _is_far(outlier: PoseOutlier, discrepancy: RigidTransform, adjustment: Adjustment) -> bool:
+    if outlier.distance * adjustment.turn_std > outlier.angle * adjustment.shift_std:
+        distance = float(np.linalg.norm(discrepancy.translation))
+        return distance >= MIN_CONFIRMED * outlier.distance
+    return rotation_angle(discrepancy.rotation) >= MIN_CONFIRMED * outlier.angle
 
 
 def _depths(reference_map: ReferenceMap, left_outs: Sequence[LeftOut]) -> list[Finding]:

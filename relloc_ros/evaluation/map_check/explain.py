@@ -16,6 +16,7 @@ from relloc_ros.evaluation.map_check.pose_outliers import PoseOutlier
 from relloc_ros.evaluation.map_check.suspects import Suspect, swapped
 from relloc_ros.geometry import Array
 from relloc_ros.map.findings import Finding, Level
+from relloc_ros.map.reference_map import ReferenceMap
 
 __all__ = [
     'adjusted_camera_findings',
@@ -221,9 +222,10 @@ def _wrong_pose(suspect: Suspect, units: str) -> Finding:
 
 
 def outlier_findings(
-    outliers: Sequence[PoseOutlier], adjustment: Adjustment, names: Sequence[str], units: str
+    outliers: Sequence[PoseOutlier], adjustment: Adjustment, reference_map: ReferenceMap
 ) -> list[Finding]:
     """Say which poses are further off than the errors of the others let expect."""
+    names, units = reference_map.image_names, reference_map.units
     return [
         Finding(
             Level.ERROR,

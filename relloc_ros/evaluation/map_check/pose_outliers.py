@@ -22,12 +22,11 @@ __all__ = ['PoseOutlier', 'find_outliers']
 
 FALSE_ALARMS = 1e-3
 """Of a whole map, were the errors of its poses normal."""
-TAILS = 2.0
+TAILS = 1.5
 """They are not: as if the spread were so much larger."""
 MAX_SHARE = 0.2
 INFORMATIVE = 0.05
-"""Of the information in the spread of the poses: directions with less are not known."""
-FREED = 1e6
+"""Of the information about a pose when its matches say all: directions with less are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,68 +49,63 @@ class PoseOutlier:
 def find_outliers(adjustment: Adjustment) -> list[PoseOutlier]:
     """Free the worst pose until none stands out; worst first."""
     count = len(adjustment.images)
-    values, covariance = adjustment.values, adjustment.covariance
+    tests = _Tests(adjustment)
     freed: list[int] = []
     while len(freed) < max(2, MAX_SHARE * count):
-        tests = [_Test.of(adjustment, values, covariance, place, freed) for place in range(count)]
-        worst = max((p for p in range(count) if p not in freed), key=lambda p: tests[p].score)
-        if tests[worst].score < 1.0:
+        scores = {p: tests.of(p, freed)[0] for p in range(count) if p not in freed}
+        worst = max(scores, key=lambda place: scores[place])
+        if scores[worst] < 1.0:
             break
         freed.append(worst)
-        values, covariance = _without_prior(adjustment, values, covariance, worst)
-    tests = [_Test.of(adjustment, values, covariance, place, freed) for place in freed]
-    outliers = [
-        PoseOutlier(
-            adjustment.images[place],
-            float(np.linalg.norm(test.change[3:])),
-            float(np.linalg.norm(test.change[:3])),
-            test.score,
-        )
-        for place, test in zip(freed, tests, strict=True)
-        if test.score >= 1.0
-    ]
+    outliers = []
+    for place in freed:
+        score, change = tests.of(place, [other for other in freed if other != place])
+        if score >= 1.0:
+            shift, turn = np.linalg.norm(change[3:]), np.linalg.norm(change[:3])
+            outliers.append(
+                PoseOutlier(adjustment.images[place], float(shift), float(turn), score)
+            )
     return sorted(outliers, key=lambda outlier: -outlier.score)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Test:
-    """How a pose compares with what its matches ask for.
+class _Tests:
+    """Score tests: would the matches agree much better if one pose were anything at all?
 
-    Attributes:
-        score: root of the squared standardized difference, in units of its limit.
-        change: (6,) what the matches ask for, as far as they know.
+    With prior information Q of the errors of poses, their estimates x and covariance C, the
+    gradient by such a freedom is Q x, and its covariance Q - Q C Q.
     """
 
-    score: float
-    change: Array
+    def __init__(self, adjustment: Adjustment) -> None:
+        size = POSE * len(adjustment.images)
+        information = adjustment.prior_information
+        self.spread = adjustment.prior_std
+        self.alarms = FALSE_ALARMS / len(adjustment.images)
+        self.information = information
+        self.gradient: Array = information @ adjustment.values[:size]
+        covariance = adjustment.covariance[:size, :size]
+        self.covariance: Array = information - information @ covariance @ information
 
-    @classmethod
-    def of(
-        cls, adjustment: Adjustment, values: Array, covariance: Array, place: int, freed: list[int]
-    ) -> _Test:
-        part = slice(POSE * place, POSE * (place + 1))
-        spread = adjustment.prior_std
-        information = np.linalg.inv(covariance[part, part] / spread / spread[:, None])
-        asked = information @ (values[part] / spread)
-        own = 1.0 / FREED if place in freed else 1.0
-        amounts, axes = np.linalg.eigh(information - own * np.eye(POSE))
+    def of(self, place: int, freed: list[int]) -> tuple[float, Array]:
+        """Score of a pose in units of its limit, and the change (6,) that its matches ask for.
+
+        Args:
+            place: of the pose.
+            freed: places of others that may be anything.
+        """
+        own = np.arange(POSE * place, POSE * (place + 1))
+        gradient, covariance = self.gradient[own], self.covariance[np.ix_(own, own)]
+        if freed:
+            others = (POSE * np.array(freed)[:, None] + np.arange(POSE)).ravel()
+            across = self.covariance[np.ix_(own, others)]
+            gain = across @ np.linalg.pinv(self.covariance[np.ix_(others, others)])
+            gradient = gradient - gain @ self.gradient[others]
+            covariance = covariance - gain @ across.T
+        unit = 1.0 / np.sqrt(np.diag(self.information)[own])
+        amounts, axes = np.linalg.eigh(covariance * unit * unit[:, None])
         known = amounts > INFORMATIVE
         if not known.any():
-            return cls(0.0, np.zeros(POSE))
-        amounts, axes = amounts[known], axes[:, known]
-        change = (axes.T @ asked) / amounts
-        square = float(np.sum(change**2 / (TAILS**2 + 1.0 / amounts)))
-        alarms = FALSE_ALARMS / len(adjustment.images)
-        limit = float(chi2.isf(alarms, known.sum()))
-        return cls(np.sqrt(square / limit), spread * (axes @ change))
-
-
-def _without_prior(
-    adjustment: Adjustment, values: Array, covariance: Array, place: int
-) -> tuple[Array, Array]:
-    """Let a pose be as wrong as it likes (the identity of Woodbury)."""
-    part = slice(POSE * place, POSE * (place + 1))
-    removed = (1.0 - 1.0 / FREED) / adjustment.prior_std**2
-    inner = np.linalg.inv(np.diag(1.0 / removed) - covariance[part, part])
-    gain = covariance[:, part] @ inner
-    return values + gain @ values[part], covariance + gain @ covariance[part]
+            return 0.0, np.zeros(POSE)
+        change = (axes.T @ (unit * gradient))[known] / amounts[known]
+        square = float(np.sum(change**2 * amounts[known]))
+        limit = TAILS**2 * float(chi2.isf(self.alarms, known.sum()))
+        return float(np.sqrt(square / limit)), unit * (axes[:, known] @ change)
