@@ -19,6 +19,7 @@ from transforms3d import quaternions
 from relloc_ros.errors import DataError
 
 __all__ = [
+    'MAX_COORDINATE',
     'RigidTransform',
     'exp_so3',
     'interpolate',
@@ -33,6 +34,9 @@ Array = NDArray[np.float64]
 
 MAX_QUATERNION_NORM_ERROR = 1e-2
 """A quaternion further than this from unit length is an error, nearer ones are normalized."""
+
+MAX_COORDINATE = 1e12
+"""In any unit: the Earth's diameter in millimetres is 1e10. Beyond, squares lose what matters."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

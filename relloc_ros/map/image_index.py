@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from relloc_ros.errors import MapError
-from relloc_ros.geometry import Array
+from relloc_ros.geometry import MAX_COORDINATE, Array
 from relloc_ros.map.format import Generation
 from relloc_ros.map.image_table import DIGEST_BYTES, ImageEntry, ImageTable
 from relloc_ros.map.retrieval_index import Report, index_for
@@ -119,5 +119,6 @@ def _are_poses(rows: Array) -> bool:
     if rows.shape[1] != POSE_NUMBERS:
         return False
     lengths = np.linalg.norm(rows[:, :4], axis=1)
-    usable = np.isfinite(rows).all(axis=1) & (np.abs(lengths - 1.0) < MAX_QUATERNION_ERROR)
+    within = (np.abs(rows) <= MAX_COORDINATE).all(axis=1)
+    usable = within & (np.abs(lengths - 1.0) < MAX_QUATERNION_ERROR)
     return bool(usable.all())

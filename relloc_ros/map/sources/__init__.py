@@ -11,7 +11,10 @@ import difflib
 import logging
 from pathlib import Path
 
+import numpy as np
+
 from relloc_ros.errors import DataError
+from relloc_ros.geometry import MAX_COORDINATE
 from relloc_ros.map.sources.cambridge import CAMBRIDGE
 from relloc_ros.map.sources.colmap import COLMAP
 from relloc_ros.map.sources.euroc import EUROC
@@ -111,6 +114,7 @@ def read_source(
         result.append(
             PosedImage(image.name, path, image.camera, image.cam_from_map, stamp_ns, image.pixels)
         )
+    _check_places(result, source)
     with _system_errors(source):
         _check_files(result)
     return result
@@ -173,6 +177,16 @@ def _check_options(source: Path, name: str, chosen: SourceFormat, given: SourceO
         raise DataError(
             f'--{option.replace("_", "-")} is for {", ".join(takers)}; {source} is read as {name}'
         )
+
+
+def _check_places(posed: list[PosedImage], source: Path) -> None:
+    for image in posed:
+        position = image.cam_from_map.translation
+        if not np.abs(position).max() <= MAX_COORDINATE:
+            raise DataError(
+                f'{source} puts the map {np.abs(position).max():.3g} from image {image.name!r}, '
+                f'further than {MAX_COORDINATE:g} allowed: correct its poses'
+            )
 
 
 def _check_files(posed: list[PosedImage]) -> None:
