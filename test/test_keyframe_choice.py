@@ -10,6 +10,7 @@ import pytest
 from rendered_room import look, render
 
 from relloc_ros.camera import Camera
+from relloc_ros.cli.keyframe_options import Keyframes, thinned
 from relloc_ros.config import MapConfig
 from relloc_ros.errors import MapError
 from relloc_ros.evaluation import keyframes
@@ -61,9 +62,14 @@ def choose(video, **options):
     return keyframes.choose_keyframes(*video, QUICK, progress=lambda *_: None, **options)
 
 
-def test_a_dense_video_is_thinned_to_the_fewest_images_that_lose_little(video, monkeypatch):
-    monkeypatch.setattr(keyframes, 'SHIFTS', (0.2, 0.03))
-    choice = choose(video)
+@pytest.fixture(scope='module')
+def choice(video):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(keyframes, 'SHIFTS', (0.2, 0.03))
+        return choose(video)
+
+
+def test_a_dense_video_is_thinned_to_the_fewest_images_that_lose_little(choice):
     sparse, dense = choice.trials
     assert choice.taken is dense
     assert choice.rows is dense.rows
@@ -77,6 +83,22 @@ def test_a_dense_video_is_thinned_to_the_fewest_images_that_lose_little(video, m
     assert choice.evidence['images_after'] == len(choice.rows)
     assert choice.evidence['held_out'] == dense.num_samples
     assert choice.evidence['position_after'] == pytest.approx(dense.accuracy.position, rel=1e-3)
+
+
+def test_it_is_said_what_was_tried_and_what_is_lost(video, choice, monkeypatch, capsys):
+    monkeypatch.setenv('COLUMNS', '200')
+    monkeypatch.setattr(keyframes, 'choose_keyframes', lambda *_, **__: choice)
+    posed, evidence = thinned(video[0], Keyframes.AUTO, None, None, 'm', QUICK, None)
+    assert [image.name for image in posed] == [video[0][row].name for row in choice.rows]
+    assert evidence == choice.evidence
+    said = capsys.readouterr().err.splitlines()
+    sparse, dense = choice.trials
+    assert said[0].startswith(f'{len(sparse.rows)} keyframes, {sparse.num_samples} images held')
+    assert said[0].endswith(f'too few, {sparse.loss.excess}')
+    assert said[1].startswith(f'{len(dense.rows)} keyframes, {dense.num_samples} images held')
+    assert said[1].endswith('enough')
+    assert 'medians grow by no more than' in said[2]
+    assert said[3].startswith(f'{len(dense.rows)} of {COUNT} images are keyframes')
 
 
 def test_where_every_spacing_loses_too_much_all_images_stay(video, monkeypatch):

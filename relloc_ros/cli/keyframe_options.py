@@ -141,8 +141,8 @@ def _tell_trial(trial: Trial, units: str) -> None:
     from relloc_ros.evaluation.wording import share_text
 
     few, dense, loss = trial.accuracy, trial.dense, trial.loss
-    medians = [_errors(each.position, each.rotation, units) for each in (few, dense)]
-    tails = [_errors(each.tail_position, each.tail_rotation, units) for each in (few, dense)]
+    medians = [_errors(each.position, each.rotation_deg, units) for each in (few, dense)]
+    tails = [_errors(each.tail_position, each.tail_rotation_deg, units) for each in (few, dense)]
     print_note(
         f'{len(trial.rows)} keyframes, {trial.num_samples} images held out: '
         f'median error {medians[0]} (among all images {medians[1]}), '
@@ -150,6 +150,12 @@ def _tell_trial(trial: Trial, units: str) -> None:
         f'{share_text(few.available)} localized ({share_text(dense.available)}): '
         + (f'too few, {loss.excess}' if loss.excess else 'enough')
     )
+    if not loss.excess:
+        print_note(
+            f'at 90 % confidence, medians grow by no more than {loss.medians:.0%} and 90th '
+            f'percentiles by {loss.tails:.0%}, and no more than {loss.lost:.0%} of the poses are '
+            f'lost; errors below a pixel ({_errors(*trial.exact, units)}) count as none'
+        )
 
 
 def _errors(position: float, rotation: float, units: str) -> str:

@@ -35,16 +35,16 @@ class Accuracy:
 
     Attributes:
         position: median error, map units.
-        rotation: median error, degrees.
+        rotation_deg: median error.
         tail_position: error that nine in ten frames keep within, map units.
-        tail_rotation: the same, degrees.
+        tail_rotation_deg: the same.
         available: share of the frames that are localized.
     """
 
     position: float
-    rotation: float
+    rotation_deg: float
     tail_position: float
-    tail_rotation: float
+    tail_rotation_deg: float
     available: float
 
     @classmethod
@@ -85,6 +85,16 @@ class Loss:
     tail_position: float
     tail_rotation: float
     lost: float
+
+    @property
+    def medians(self) -> float:
+        """Share by which one of the medians grows."""
+        return max(self.position, self.rotation)
+
+    @property
+    def tails(self) -> float:
+        """Share by which one of the 90th percentiles grows."""
+        return max(self.tail_position, self.tail_rotation)
 
     @property
     def excess(self) -> str:

@@ -28,7 +28,7 @@ from relloc_ros.evaluation.keyframe_loss import (
     measure_loss,
 )
 from relloc_ros.evaluation.map_check.leave_one_out import LeaveOneOut
-from relloc_ros.evaluation.metrics import measure_error
+from relloc_ros.evaluation.metrics import PoseError, measure_error
 from relloc_ros.evaluation.scene_depth import scene_depths
 from relloc_ros.geometry import Array
 from relloc_ros.map.builder import build_map
@@ -66,6 +66,7 @@ class Trial:
         dense: their accuracy among all images.
         accuracy: their accuracy among the keyframes.
         loss: the difference, at most.
+        exact: errors that count as none, map units and degrees.
     """
 
     rows: Rows
@@ -75,6 +76,7 @@ class Trial:
     dense: Accuracy
     accuracy: Accuracy
     loss: Loss
+    exact: PoseError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,9 +182,10 @@ def _try_spacings(
         if found is None:
             break
         few, dense = found
-        loss = measure_loss(few, dense, _yardstick(held_out.depth, cameras))
+        yardstick = _yardstick(held_out.depth, cameras)
+        loss = measure_loss(few, dense, yardstick)
         accuracies = Accuracy.of(dense), Accuracy.of(few)
-        trials.append(Trial(rows, distance, angle, len(few), *accuracies, loss))
+        trials.append(Trial(rows, distance, angle, len(few), *accuracies, loss, yardstick.exact))
         if not loss.excess:
             return Choice(rows, len(posed), tuple(trials))
     return Choice(np.arange(len(posed)), len(posed), tuple(trials))
@@ -197,7 +200,7 @@ class _HeldOut:
         self._progress = progress
         count = reference_map.num_images
         self._samples = range(0, count, -(-count // MAX_SAMPLES))
-        self._dense: dict[int, tuple[float, float]] = {}
+        self._dense: dict[int, PoseError] = {}
 
     def measure(self, among: NDArray[np.bool_]) -> tuple[Array, Array] | None:
         """Errors (K, 2) of images that are not in `among`: in there, and in the whole map.
@@ -212,9 +215,7 @@ class _HeldOut:
         dense = np.array([self._dense[index] for index in samples])
         return np.array(self._errors(samples, among)), dense
 
-    def _errors(
-        self, samples: list[int], among: NDArray[np.bool_] | None
-    ) -> list[tuple[float, float]]:
+    def _errors(self, samples: list[int], among: NDArray[np.bool_] | None) -> list[PoseError]:
         stage = 'all images' if among is None else f'{int(among.sum())} keyframes'
         left_outs = self._localizer.run(
             samples,
