@@ -26,7 +26,7 @@ from relloc_ros.parallel import Item, Result, Task, TaskPool, Tools
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ['DaskTasks', 'local_workers', 'scheduled_workers']
+__all__ = ['DaskTasks', 'dask_setup', 'local_workers', 'scheduled_workers']
 
 EXTRA = 'relloc_ros[scale]'
 
@@ -38,6 +38,12 @@ PATIENCE_S = 60.0
 
 CONNECT_S = 15.0
 LOOK_AGAIN_S = 5.0
+
+NO_PAGES: dict[str, list[str]] = {
+    'distributed.scheduler.http.routes': [],
+    'distributed.worker.http.routes': [],
+}
+"""Nobody looks at the web pages of workers that are gone in an hour."""
 
 VERSIONS_OF = ('numpy', 'cv2')
 """Other versions of these give other features."""
@@ -124,19 +130,32 @@ def local_workers(count: int) -> Iterator[DaskTasks]:
         MissingDependencyError: Dask is not installed.
     """
     distributed = _distributed()
-    with TemporaryDirectory(prefix='relloc-') as folder:
-        with _ctrl_c_is_ours():
-            cluster = distributed.LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                memory_limit=0,
-                dashboard_address=None,
-                local_directory=folder,
-                security=True,
-                silence_logs=logging.ERROR,
-            )
-        with cluster, distributed.Client(cluster) as client:
-            yield DaskTasks(client)
+    import dask  # noqa: PLC0415  comes with distributed
+
+    with (
+        TemporaryDirectory(prefix='relloc-') as folder,
+        dask.config.set(NO_PAGES),
+        distributed.LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address='127.0.0.1:0',
+            local_directory=folder,
+            preload=__name__,
+            security=True,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield DaskTasks(client)
+
+
+def dask_setup(worker: Any) -> None:
+    """Let the process that has started a worker decide when it ends; Dask calls this in workers.
+
+    A terminal sends Ctrl-C to all.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
@@ -174,16 +193,6 @@ def _distributed() -> Any:
             f'worker processes need {error.name}: pip install {EXTRA}'
         ) from error
     return distributed
-
-
-@contextmanager
-def _ctrl_c_is_ours() -> Iterator[None]:
-    """Keep Ctrl-C, which a terminal sends to all, from what the block starts."""
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _check_versions(client: Client) -> None:

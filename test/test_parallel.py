@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One task for many items: in order, a few at a time, and with the first error."""
+
+from __future__ import annotations
+
+from itertools import count, islice
+import sys
+import threading
+import time
+
+import pytest
+
+from relloc_ros import dask_pool
+from relloc_ros.errors import MissingDependencyError
+from relloc_ros.parallel import UNDER_WAY, Task, ThreadTasks
+
+
+def slow_first(tools, item):
+    time.sleep(0.05 if item == 0 else 0.0)
+    return tools * item
+
+
+def test_results_come_in_order():
+    with ThreadTasks(2) as tasks:
+        assert list(tasks.map(Task(slow_first, 10, int), range(20))) == list(range(0, 200, 10))
+
+
+def test_only_some_items_are_under_way():
+    taken = []
+    items = (taken.append(item) or item for item in count())
+    with ThreadTasks(3) as tasks:
+        first = list(islice(tasks.map(Task(slow_first, 1, int), items), 5))
+    assert first == list(range(5))
+    assert len(taken) < 5 + 3 * UNDER_WAY
+
+
+def test_the_first_error_ends_it():
+    started = []
+
+    def fail(tools, item):
+        started.append(item)
+        raise ValueError(f'item {item}')
+
+    with ThreadTasks(2) as tasks, pytest.raises(ValueError, match='item 0'):
+        list(tasks.map(Task(fail, None, int), range(1000)))
+    assert len(started) <= 2 * UNDER_WAY
+
+
+def test_no_thread_is_left():
+    before = threading.active_count()
+    with ThreadTasks(2) as tasks:
+        results = tasks.map(Task(slow_first, 1, int), range(100))
+        next(results)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize('package', ['distributed', 'cryptography'])
+def test_workers_without_their_packages(monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with (
+        pytest.raises(
+            MissingDependencyError, match=rf'{package}: pip install relloc_ros\[scale\]'
+        ),
+        dask_pool.local_workers(2),
+    ):
+        pass
