@@ -7,8 +7,9 @@ The contract tests in test/test_localizers.py then run on it.
 
 from __future__ import annotations
 
-from relloc_ros.localizers.base import Localizer, StageTimer
+from relloc_ros.localizers.base import Localizer
 from relloc_ros.localizers.reference_matching import retrieve_images
+from relloc_ros.localizers.stage_timer import StageTimer
 from relloc_ros.structures import Localization, QueryImage, Status
 
 __all__ = ['TemplateLocalizer']

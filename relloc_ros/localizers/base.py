@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-import time
+from collections.abc import Sequence
 
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.localizers.sighting import PlacedSighting, Sighting, add_timings
+from relloc_ros.localizers.stage_timer import StageTimer
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, QueryImage, Status
 
@@ -61,24 +60,6 @@ class RigLocalizer(Localizer):
         sighting = self.sight(query, seed)
         found = self.locate([PlacedSighting(sighting, RigidTransform.identity())], seed)
         return add_timings(found, sighting.timings_ms)
-
-
-class StageTimer:
-    """Wall milliseconds of named stages."""
-
-    def __init__(self) -> None:
-        """Start with no stage."""
-        self.milliseconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Add the time of the block to a stage."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            elapsed = 1e3 * (time.perf_counter() - start)
-            self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + elapsed
 
 
 def no_features(query: QueryImage, count: int, timer: StageTimer) -> Sighting:

@@ -15,19 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relloc_ros.config import LocalizationConfig
-from relloc_ros.localizers.base import RigLocalizer, StageTimer, no_features, no_retrieval
+from relloc_ros.localizers.base import RigLocalizer, no_features, no_retrieval
 from relloc_ros.localizers.local_points import triangulate_matches
 from relloc_ros.localizers.pose_from_essentials import solve_from_essential_matrices
 from relloc_ros.localizers.pose_from_points import solve_from_points
 from relloc_ros.localizers.reference_matching import (
     MatchedImage,
     QueryFeatures,
-    extract_query,
+    extract_and_retrieve,
     match_reference_images,
-    retrieve_images,
 )
 from relloc_ros.localizers.sighting import PlacedSighting, Sighting
 from relloc_ros.localizers.solution import Solution, answer, refusal
+from relloc_ros.localizers.stage_timer import StageTimer
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, QueryImage, Status
 from relloc_ros.vision.matching import create_matcher
@@ -62,12 +62,9 @@ class EssentialLocalizer(RigLocalizer):
     def sight(self, query: QueryImage, seed: int) -> Sighting:
         """Find matches, and points that map images triangulate."""
         timer = StageTimer()
-        with timer('features'):
-            features = extract_query(self.reference_map, query, self.config.max_keypoints)
+        features, retrieved = extract_and_retrieve(self.reference_map, query, self.config, timer)
         if len(features) < MIN_MATCHES:
             return no_features(query, len(features), timer)
-        with timer('retrieval'):
-            retrieved = retrieve_images(self.reference_map, query, self.config)
         if len(retrieved) == 0:
             return no_retrieval(query, timer)
         return self.sight_among(query, seed, features, retrieved, timer)

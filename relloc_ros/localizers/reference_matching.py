@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.geometry import Array, RigidTransform
+from relloc_ros.localizers.stage_timer import StageTimer
 from relloc_ros.map.diversity import select_diverse
 from relloc_ros.map.feature_store import MapFeatures
 from relloc_ros.map.reference_map import ReferenceMap
@@ -25,13 +26,14 @@ from relloc_ros.vision.relative_pose import MatchedPoints
 __all__ = [
     'MatchedImage',
     'QueryFeatures',
+    'extract_and_retrieve',
     'extract_query',
     'images_allowed',
     'match_reference_images',
     'retrieve_images',
 ]
 
-RANKING_KEYPOINTS = (400, 1000)
+RANKING_KEYPOINTS = (300, 600)
 """The strongest keypoints of query and map image decide the order of the retrieved images."""
 RANKING_DIMENSIONS = 32
 THREADS = 2
@@ -133,6 +135,25 @@ def retrieve_images(
     allowed = images_allowed(reference_map, query, config)
     indices, similarities = reference_map.retrieve(descriptor, config.top_k, allowed)
     return np.asarray(indices[similarities >= config.min_similarity], dtype=np.intp)
+
+
+def extract_and_retrieve(
+    reference_map: ReferenceMap,
+    query: QueryImage,
+    config: LocalizationConfig,
+    timer: StageTimer,
+) -> tuple[QueryFeatures, NDArray[np.intp]]:
+    """Do `extract_query` and `retrieve_images` side by side: neither keeps two cores busy."""
+
+    def retrieve() -> NDArray[np.intp]:
+        with timer('retrieval'):
+            return retrieve_images(reference_map, query, config)
+
+    with ThreadPoolExecutor(1) as pool:
+        retrieval = pool.submit(retrieve)
+        with timer('features'):
+            features = extract_query(reference_map, query, config.max_keypoints)
+        return features, retrieval.result()
 
 
 def match_reference_images(

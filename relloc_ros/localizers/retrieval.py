@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relloc_ros.geometry import Array, RigidTransform, exp_so3, log_so3
-from relloc_ros.localizers.base import Localizer, StageTimer
+from relloc_ros.localizers.base import Localizer
 from relloc_ros.localizers.reference_matching import images_allowed
+from relloc_ros.localizers.stage_timer import StageTimer
 from relloc_ros.structures import Localization, PoseEstimate, QueryImage, Status
 
 __all__ = ['RetrievalLocalizer', 'interpolation_weights', 'mean_pose']

@@ -85,6 +85,11 @@ def count_keypoints(views: Sequence[PlacedSighting], masks: Masks) -> int:
     Keypoints of several views that show the same thing, to judge by the map keypoints they are
     matched with, count once: a wrong match is repeated in each image of a moving camera.
     """
+    if len(views) == 1:
+        found = np.zeros(len(views[0].features), dtype=bool)
+        for (*_, image), mask in zip(matched_images(views), masks, strict=True):
+            found[image.matches[mask, 0]] = True
+        return int(found.sum())
     seen, shown = [np.empty((0, 2), dtype=np.intp)], [np.empty((0, 2), dtype=np.intp)]
     for (number, _, image), mask in zip(matched_images(views), masks, strict=True):
         keypoints, map_keypoints = image.matches[mask].T
@@ -92,8 +97,8 @@ def count_keypoints(views: Sequence[PlacedSighting], masks: Masks) -> int:
         shown.append(np.column_stack([np.full_like(keypoints, image.index), map_keypoints]))
     _, rows = np.unique(np.concatenate(seen), axis=0, return_inverse=True)
     _, columns = np.unique(np.concatenate(shown), axis=0, return_inverse=True)
-    if len(views) == 1 or not len(rows):
-        return int(rows.max(initial=-1)) + 1
+    if not len(rows):
+        return 0
     size = int(rows.max()) + 1 + int(columns.max()) + 1
     edges = (np.ones(len(rows)), (rows.ravel(), columns.ravel() + int(rows.max()) + 1))
     count, _ = connected_components(coo_matrix(edges, shape=(size, size)), directed=False)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.errors import MapError
-from relloc_ros.localizers.base import RigLocalizer, StageTimer, no_features, no_retrieval
+from relloc_ros.localizers.base import RigLocalizer, no_features, no_retrieval
 from relloc_ros.localizers.point_matching import (
     PointMatches,
     images_of_matches,
@@ -27,12 +27,13 @@ from relloc_ros.localizers.pose_from_points import solve_from_points
 from relloc_ros.localizers.reference_matching import (
     MatchedImage,
     QueryFeatures,
+    extract_and_retrieve,
     extract_query,
     match_reference_images,
-    retrieve_images,
 )
 from relloc_ros.localizers.sighting import NO_ROW, PlacedSighting, SeenPoints, Sighting
 from relloc_ros.localizers.solution import Solution, answer, refusal
+from relloc_ros.localizers.stage_timer import StageTimer
 from relloc_ros.map.points import NO_POINT, MapPoints
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, QueryImage
@@ -75,22 +76,25 @@ class StructureLocalizer(RigLocalizer):
     def sight(self, query: QueryImage, seed: int) -> Sighting:
         """Find matches with 3D points."""
         timer = StageTimer()
-        with timer('features'):
-            features = extract_query(self.reference_map, query, self.config.max_keypoints)
+        retrieved = None
+        if self.config.structure.matching == 'direct':
+            with timer('features'):
+                features = extract_query(self.reference_map, query, self.config.max_keypoints)
+        else:
+            features, retrieved = extract_and_retrieve(
+                self.reference_map, query, self.config, timer
+            )
         if len(features) < MIN_KEYPOINTS:
             return no_features(query, len(features), timer)
-        if self.config.structure.matching == 'direct':
-            with timer('matching'):
+        if retrieved is not None and len(retrieved) == 0:
+            return no_retrieval(query, timer)
+        with timer('matching'):
+            if retrieved is None:
                 matches, matched = self._search(features)
-            ranking = [image.index for image in matched]
-        else:
-            with timer('retrieval'):
-                retrieved = retrieve_images(self.reference_map, query, self.config)
-            if len(retrieved) == 0:
-                return no_retrieval(query, timer)
-            with timer('matching'):
+                ranking = [image.index for image in matched]
+            else:
                 matches, matched = self._match(features, retrieved)
-            ranking = retrieved.tolist()
+                ranking = retrieved.tolist()
         names = tuple(self.reference_map.image_names[index] for index in ranking)
         points = self._seen_points(features, matches, matched)
         return Sighting.of_matches(

@@ -19,11 +19,11 @@ from threadpoolctl import ThreadpoolController
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.gating import gate
 from relloc_ros.geometry import Array, RigidTransform
-from relloc_ros.localizers.base import StageTimer
 from relloc_ros.localizers.essential import MIN_MATCHES, EssentialLocalizer
 from relloc_ros.localizers.local_points import triangulate_matches
 from relloc_ros.localizers.reference_matching import MatchedImage, QueryFeatures
 from relloc_ros.localizers.sighting import PlacedSighting, Sighting
+from relloc_ros.localizers.stage_timer import StageTimer
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.pipeline import frame_seed
 from relloc_ros.structures import Localization, QueryImage, Status
