@@ -43,6 +43,8 @@ NOISE, NOISY_SHARE = 0.1, 0.05
 OFFSET_S = 0.05
 FOCAL_FACTOR = 1.03
 HALF_PIXEL = 0.5
+SCALE_FACTOR = 1.03
+OTHER_CAMERA = 1.2
 JUMP = 5.0
 """A step this many times longer than the median is between two sequences."""
 
@@ -126,6 +128,31 @@ def half_pixel(parts: MapParts) -> None:
         parts.cameras[key] = replace(camera, params=tuple(params))
 
 
+def other_camera(parts: MapParts) -> None:
+    """Give one image a camera whose focal length is 20 % longer, as if it had been zoomed."""
+    place = len(parts.entries) // 2
+    entry = parts.entries[place]
+    camera = parts.cameras[entry.camera_id]
+    params = list(camera.params)
+    for index in camera.to_pycolmap(1).focal_length_idxs():
+        params[index] *= OTHER_CAMERA
+    key = max(parts.cameras) + 1
+    parts.cameras[key] = replace(camera, params=tuple(params))
+    parts.entries[place] = replace(entry, camera_id=key)
+    parts.hurt = (entry.name,)
+
+
+def scaled_part(parts: MapParts) -> None:
+    """Merge a map from every third image that is 3 % too large, under a folder of its own."""
+    centres = np.array([pose.inverse().translation for pose in parts.poses])
+    middle = centres.mean(axis=0)
+    for place in range(0, len(parts.poses), 3):
+        pose, entry = parts.poses[place].inverse(), parts.entries[place]
+        moved = middle + SCALE_FACTOR * (pose.translation - middle)
+        parts.poses[place] = RigidTransform(pose.rotation, moved).inverse()
+        parts.entries[place] = replace(entry, name=f'merged/{entry.name}')
+
+
 DAMAGES: dict[str, Damage] = {
     'none': lambda parts: None,
     'noisy_poses': noisy_poses,
@@ -133,6 +160,8 @@ DAMAGES: dict[str, Damage] = {
     'time_offset': time_offset,
     'wrong_focal_length': wrong_focal_length,
     'half_pixel': half_pixel,
+    'other_camera': other_camera,
+    'scaled_part': scaled_part,
 }
 
 
@@ -209,10 +238,13 @@ def _checked(path: Path, hurt: Sequence[str], samples: int) -> dict[str, Any]:
     blamed = [
         finding.subjects
         for finding in findings
-        if finding.kind in ('wrong_pose', 'swapped_images')
+        if finding.kind in ('wrong_pose', 'swapped_images', 'wrong_camera')
     ]
     suspects = {name for names in blamed for name in names}
-    kinds = ('time_offset', 'focal_length', 'half_pixel', 'principal_point', 'units', 'hole')
+    kinds = (
+        *('time_offset', 'focal_length', 'half_pixel', 'principal_point', 'units'),
+        *('inconsistent', 'wrong_camera', 'part_scale', 'part_shift'),
+    )
     return {
         'hurt': len(hurt),
         'right': len(suspects & set(hurt)),

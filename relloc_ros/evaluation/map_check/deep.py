@@ -19,15 +19,17 @@ from relloc_ros.evaluation.map_check.corrections import (
 )
 from relloc_ros.evaluation.map_check.coverage import Place, coverage_findings, places_of
 from relloc_ros.evaluation.map_check.explain import (
-    adjusted_camera_findings,
     camera_findings,
     depth_findings,
-    outlier_findings,
-    suspect_findings,
+    focal_findings,
+    half_pixel_findings,
+    is_confirmed,
     time_findings,
 )
+from relloc_ros.evaluation.map_check.explain_poses import outlier_findings, suspect_findings
 from relloc_ros.evaluation.map_check.leave_one_out import LeaveOneOut, LeftOut
 from relloc_ros.evaluation.map_check.pairs import image_motions, verified_pairs
+from relloc_ros.evaluation.map_check.parts import part_findings
 from relloc_ros.evaluation.map_check.pose_outliers import PoseOutlier, find_outliers
 from relloc_ros.evaluation.map_check.suspects import (
     Suspect,
@@ -102,12 +104,13 @@ def check_by_localizing(
         # What concerns all images hits some harder than others.
         suspects = [suspect for suspect in suspects if suspect.score >= CLEAR_SCORE]
         outliers = [outlier for outlier in outliers if outlier.score >= CLEAR_OUTLIER]
-    findings = suspect_findings(suspects, reference_map.units)
+    findings = suspect_findings(suspects, pairs, reference_map.units)
     if adjustment is not None:
-        findings += outlier_findings(outliers, adjustment, reference_map)
+        findings += outlier_findings(outliers, adjustment, pairs, reference_map)
     wrong |= frozenset(outlier.index for outlier in outliers)
     findings += [
         *systematic,
+        *part_findings(leave_one_out, depth, wrong, report),
         *_depths(reference_map, left_outs),
         *coverage_findings([p for p in places if p.index not in wrong], reference_map.units),
     ]
@@ -121,15 +124,17 @@ def _systematic(
     """Find what concerns all images alike: with the poses held, and with them adjusted."""
     cameras = reference_map.cameras
     held = estimate_corrections(pairs) if len(pairs) >= MIN_PAIRS else None
-    asked = adjustment is not None and adjusted_camera_findings(adjustment, None, cameras)
-    if held is not None and (_explain(held, cameras) or asked):
+    asked = [] if adjustment is None else focal_findings(adjustment, None, cameras)
+    if held is not None and (asked or _explain(held, cameras)):
         held = jackknifed(pairs, held)
-        findings = _explain(held, cameras)
-        if findings:
-            return findings
-    if adjustment is None or not asked:
-        return []
-    return adjusted_camera_findings(adjustment, held, cameras)
+    findings = [] if held is None else _explain(held, cameras)
+    findings = [finding for finding in findings if is_confirmed(finding, adjustment)]
+    kinds = {finding.kind for finding in findings}
+    if adjustment is None or kinds & {'time_offset', 'inconsistent'}:
+        return findings
+    if 'focal_length' not in kinds:
+        findings += focal_findings(adjustment, held, cameras)
+    return findings + half_pixel_findings(adjustment)
 
 
 def _explain(corrections: Corrections, cameras: dict[int, Camera]) -> list[Finding]:

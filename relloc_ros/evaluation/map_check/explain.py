@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,18 +11,15 @@ import numpy as np
 from relloc_ros.camera import Camera
 from relloc_ros.evaluation.map_check.adjustment import Adjustment
 from relloc_ros.evaluation.map_check.corrections import Corrections
-from relloc_ros.evaluation.map_check.pose_outliers import PoseOutlier
-from relloc_ros.evaluation.map_check.suspects import Suspect, swapped
 from relloc_ros.geometry import Array
 from relloc_ros.map.findings import Finding, Level
-from relloc_ros.map.reference_map import ReferenceMap
 
 __all__ = [
-    'adjusted_camera_findings',
     'camera_findings',
     'depth_findings',
-    'outlier_findings',
-    'suspect_findings',
+    'focal_findings',
+    'half_pixel_findings',
+    'is_confirmed',
     'time_findings',
 ]
 
@@ -34,6 +30,8 @@ SIGNIFICANT_ADJUSTED = 3.0
 """Of standard errors that contain the errors of poses: one false alarm in 400 cameras."""
 MIN_FOCAL_SHARE = 0.01
 MIN_SHIFT_PX = 2.0
+MIN_CONFIRMED = 0.5
+"""Of a shift of the principal point: what adjusted poses leave of it."""
 MAX_FOCAL_SHARE = 0.15
 """Beyond this it is not the calibration that is wrong."""
 HALF_PIXEL_LIMITS = (0.3, 0.7)
@@ -72,7 +70,10 @@ def time_findings(corrections: Corrections) -> list[Finding]:
 
 def camera_findings(corrections: Corrections, cameras: dict[int, Camera]) -> list[Finding]:
     """Say which cameras are calibrated wrongly, as far as fixed poses can tell."""
-    if any(abs(values[0]) > MAX_FOCAL_SHARE for values in corrections.cameras.values()):
+    if any(
+        abs(values[0]) > max(MAX_FOCAL_SHARE, SIGNIFICANT * corrections.camera_stds[key][0])
+        for key, values in corrections.cameras.items()
+    ):
         return [_inconsistent(corrections)]
     findings = []
     for key, values in corrections.cameras.items():
@@ -80,15 +81,13 @@ def camera_findings(corrections: Corrections, cameras: dict[int, Camera]) -> lis
         focal, shift = float(values[0]), values[1:]
         if abs(focal) >= max(MIN_FOCAL_SHARE, SIGNIFICANT * stds[0]):
             findings.append(_focal_length(key, cameras[key], focal, float(stds[0])))
-        if _is_half_pixel(shift, stds[1:]):
-            findings.append(_half_pixel(key, shift, stds[1:]))
-        elif (np.abs(shift) >= np.maximum(MIN_SHIFT_PX, SIGNIFICANT * stds[1:])).any():
+        if (np.abs(shift) >= np.maximum(MIN_SHIFT_PX, SIGNIFICANT * stds[1:])).any():
             findings.append(_principal_point(key, cameras[key], shift, stds[1:]))
     return findings
 
 
-def adjusted_camera_findings(
-    adjustment: Adjustment, corrections: Corrections | None, cameras: dict[int, Camera]
+def focal_findings(
+    adjustment: Adjustment, held: Corrections | None, cameras: dict[int, Camera]
 ) -> list[Finding]:
     """Say which focal lengths are wrong, where only adjusted poses can tell.
 
@@ -99,16 +98,51 @@ def adjusted_camera_findings(
     for key in adjustment.camera_ids:
         values, stds = adjustment.camera(key)
         share, std = float(values[0]), float(stds[0])
-        held = corrections.camera_stds.get(key) if corrections is not None else None
-        if held is not None and held[0] <= std:
+        if held is not None and _decides(held, key, share, std):
             continue
-        if MIN_FOCAL_SHARE <= abs(share) <= MAX_FOCAL_SHARE and (
-            abs(share) >= SIGNIFICANT_ADJUSTED * std
-        ):
-            firm = abs(share) >= SIGNIFICANT * std
+        least = max(MIN_FOCAL_SHARE, SIGNIFICANT_ADJUSTED * std)
+        if least <= abs(share) <= MAX_FOCAL_SHARE:
             finding = _focal_length(key, cameras[key], share, std)
+            firm = abs(share) >= SIGNIFICANT * std
             findings.append(finding if firm else replace(finding, level=Level.WARNING))
     return findings
+
+
+def half_pixel_findings(adjustment: Adjustment) -> list[Finding]:
+    """Say where half a pixel has been forgotten, if it can be told from the poses' errors."""
+    findings = []
+    for key in adjustment.camera_ids:
+        values, stds = adjustment.camera(key)
+        if _is_half_pixel(values[1:], stds[1:]):
+            findings.append(_half_pixel(key, values[1:], stds[1:]))
+    return findings
+
+
+def _decides(held: Corrections, key: int, share: float, std: float) -> bool:
+    """Tell whether poses that are held say more about a focal length, and nothing else."""
+    if key not in held.cameras or held.camera_stds[key][0] > std:
+        return False
+    difference = abs(float(held.cameras[key][0]) - share)
+    return difference <= SIGNIFICANT_ADJUSTED * std + MIN_FOCAL_SHARE
+
+
+def is_confirmed(finding: Finding, adjustment: Adjustment | None) -> bool:
+    """Tell whether adjusted poses ask for much the same camera, if that is what it is about.
+
+    What only poses that are held ask for is their own error.
+    """
+    if adjustment is None or finding.figure is None or finding.std is None:
+        return True
+    ids = {f'camera {key}': key for key in adjustment.camera_ids}
+    if not finding.subjects or finding.subjects[0] not in ids:
+        return True
+    values, stds = adjustment.camera(ids[finding.subjects[0]])
+    if finding.kind == 'principal_point':
+        return bool(np.abs(values[1:]).max() >= MIN_CONFIRMED * abs(finding.figure))
+    if finding.kind == 'focal_length':
+        difference = abs(0.01 * finding.figure - float(values[0]))
+        return difference <= SIGNIFICANT_ADJUSTED * float(stds[0]) + MIN_FOCAL_SHARE
+    return True
 
 
 def _inconsistent(corrections: Corrections) -> Finding:
@@ -178,69 +212,6 @@ def _principal_point(key: int, camera: Camera, shift: Array, stds: Array) -> Fin
         float(stds[worst]),
         'calibrate the camera, and where it sits on the body whose poses were measured',
     )
-
-
-def suspect_findings(suspects: Sequence[Suspect], units: str) -> list[Finding]:
-    """Say which images are somewhere else than the map says."""
-    findings = []
-    pairs = swapped(suspects)
-    exchanged = {id(suspect) for pair in pairs for suspect in pair}
-    for first, second in pairs:
-        names = (first.left_out.name, second.left_out.name)
-        findings.append(
-            Finding(
-                Level.ERROR,
-                'swapped_images',
-                f'{names[0]} and {names[1]} have exchanged their poses: each was found where the '
-                f'map has the other, {first.distance:.3g} {units} away',
-                names,
-                first.distance,
-                units,
-                remedy='exchange the two in the source and build the map again',
-            )
-        )
-    for suspect in suspects:
-        if id(suspect) not in exchanged:
-            findings.append(_wrong_pose(suspect, units))
-    return findings
-
-
-def _wrong_pose(suspect: Suspect, units: str) -> Finding:
-    name = suspect.left_out.name
-    return Finding(
-        Level.ERROR,
-        'wrong_pose',
-        f'{name}: the rest of the map puts it {suspect.distance:.3g} {units} and '
-        f'{np.degrees(suspect.angle):.2f} degrees away from its pose ({suspect.score:.0f} '
-        f'standard deviations); {suspect.on_lines:.0%} of its matches lie on the epipolar lines '
-        f"of the poses, {suspect.on_own_lines:.0%} on the pairs' own",
-        (name,),
-        suspect.distance,
-        units,
-        remedy='take it out of the map, or mend its pose and build the map again',
-    )
-
-
-def outlier_findings(
-    outliers: Sequence[PoseOutlier], adjustment: Adjustment, reference_map: ReferenceMap
-) -> list[Finding]:
-    """Say which poses are further off than the errors of the others let expect."""
-    names, units = reference_map.image_names, reference_map.units
-    return [
-        Finding(
-            Level.ERROR,
-            'wrong_pose',
-            f'{names[outlier.index]}: its matches put it {outlier.distance:.3g} {units} and '
-            f'{np.degrees(outlier.angle):.2f} degrees away from its pose, where the poses of the '
-            f'map are usually off by {adjustment.shift_std:.2g} {units} and '
-            f'{np.degrees(adjustment.turn_std):.2g} degrees about each axis',
-            (names[outlier.index],),
-            outlier.distance,
-            units,
-            remedy='take it out of the map, or mend its pose and build the map again',
-        )
-        for outlier in outliers
-    ]
 
 
 def depth_findings(depths: Array, extent: float, units: str) -> list[Finding]:
