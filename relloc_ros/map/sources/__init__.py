@@ -20,6 +20,7 @@ from relloc_ros.map.sources.colmap import COLMAP
 from relloc_ros.map.sources.euroc import EUROC
 from relloc_ros.map.sources.kapture import KAPTURE
 from relloc_ros.map.sources.kitti import KITTI
+from relloc_ros.map.sources.looking_around import meant_instead
 from relloc_ros.map.sources.names import (
     FIRST_STAMP_NS,
     FRAME_PERIOD_NS,
@@ -145,6 +146,9 @@ def _find(source: Path, name: str | None) -> tuple[str, SourceFormat]:
         return name, SOURCES[name]
     found = [name for name, known in SOURCES.items() if known.matches(source)]
     if not found:
+        meant = meant_instead(source, _title_of)
+        if meant:
+            raise DataError(f'{source} holds no posed images; {meant}')
         # The last of the table are those that most people have.
         known = (f'{item.title} ({item.looks_for})' for item in reversed(SOURCES.values()))
         raise DataError(f'{source} holds no posed images; looked for {"; ".join(known)}')
@@ -152,6 +156,13 @@ def _find(source: Path, name: str | None) -> tuple[str, SourceFormat]:
         others = ' or '.join(f'--format {other}' for other in found[1:])
         logger.warning('%s is read as %s; the other choice is %s', source, found[0], others)
     return found[0], SOURCES[found[0]]
+
+
+def _title_of(path: Path) -> str | None:
+    try:
+        return next((known.title for known in SOURCES.values() if known.matches(path)), None)
+    except OSError:
+        return None
 
 
 @contextmanager
