@@ -20,8 +20,16 @@ from relloc_ros.gating import gate
 from relloc_ros.image_decoding import decode_image, stamp_of
 from relloc_ros.localizers import RigLocalizer, create_localizer, for_rigs
 from relloc_ros.localizers.sighting import PlacedSighting, Sighting, add_timings
+from relloc_ros.map.calibration import choose_calibration
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.structures import Localization, QueryImage, RigView, SearchArea, Status
+from relloc_ros.structures import (
+    Localization,
+    PoseEstimate,
+    QueryImage,
+    RigView,
+    SearchArea,
+    Status,
+)
 
 __all__ = ['Relocalizer', 'frame_seed']
 
@@ -53,6 +61,12 @@ class Relocalizer:
         if self.config.num_threads:
             cv2.setNumThreads(self.config.num_threads)
         self._localizer = create_localizer(reference_map, self.config)
+        self.calibration = choose_calibration(
+            reference_map.calibrations,
+            self.config,
+            reference_map.map_id,
+            str(reference_map.path),
+        )
         self._thread_pools = ThreadpoolController()
 
     def process(self, query: QueryImage) -> Localization:
@@ -64,7 +78,7 @@ class Relocalizer:
             # BLAS threads wait for each other: where other processes want the cores too, as on any
             # robot, the small products of matching take ten times as long with them.
             with self._thread_pools.limit(limits=1, user_api='blas'):
-                result = gate(self._localizer.localize(query, seed), self.config)
+                result = self._finished(self._localizer.localize(query, seed))
         except DataError as error:
             result = self._error(query.stamp_ns, error)
         return _timed(result, start, {})
@@ -153,7 +167,8 @@ class Relocalizer:
         stamp_ns = max(view.sighting.stamp_ns for view in views)
         seed = frame_seed(self.config.random_seed, stamp_ns)
         with self._thread_pools.limit(limits=1, user_api='blas'):
-            result = gate(self.require_rigs().locate(views, seed), self.config)
+            found = self.require_rigs().locate(views, seed)
+        result = self._finished(found, measured=all(view.is_certain for view in views))
         return _timed(result, start, {})
 
     def process_message(
@@ -175,6 +190,19 @@ class Relocalizer:
         query = replace(query, search_area=search_area)
         decoding = {'decoding': 1e3 * (time.perf_counter() - start)}
         return _timed(self.process(query), start, decoding)
+
+    def _finished(self, found: Localization, *, measured: bool = True) -> Localization:
+        """Calibrate the covariance of a pose, and judge by it.
+
+        Args:
+            found: what the localizer says.
+            measured: whether nothing but the map's images is in the covariance.
+        """
+        calibration, pose = self.calibration.calibration, found.camera_pose
+        if calibration is not None and pose is not None:
+            covariance = calibration.apply(pose.covariance, found.num_inliers, shrink=measured)
+            found = replace(found, camera_pose=PoseEstimate(pose.map_from_body, covariance))
+        return gate(found, self.config)
 
     def _error(self, stamp_ns: int, error: DataError) -> Localization:
         return Localization(Status.ERROR, str(error), stamp_ns, self.config.localizer)

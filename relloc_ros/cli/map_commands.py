@@ -12,6 +12,7 @@ import typer
 
 from relloc_ros.cli.align_command import align
 from relloc_ros.cli.alignment_options import DistanceOption, OdometryOption
+from relloc_ros.cli.calibrate_command import calibrate
 from relloc_ros.cli.check_command import check
 from relloc_ros.cli.console import print_note, progress_bar, stdout
 from relloc_ros.cli.edit_commands import add, remove
@@ -66,7 +67,7 @@ from relloc_ros.cli.worker_options import NumWorkers, SchedulerAddress, worker_p
 __all__ = ['app']
 
 app = typer.Typer(
-    help='Build, change, triangulate, describe and check maps.',
+    help='Build, change, triangulate, calibrate, describe and check maps.',
     no_args_is_help=True,
     rich_markup_mode='markdown',
 )
@@ -235,5 +236,5 @@ def info(map_folder: MapArgument) -> None:
     stdout.print(table)
 
 
-for command in (check, refine, align, add, remove, prune, split, merge, export):
+for command in (check, calibrate, refine, align, add, remove, prune, split, merge, export):
     app.command()(command)

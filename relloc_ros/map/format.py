@@ -13,6 +13,7 @@ import yaml
 
 from relloc_ros.config import MapConfig, flatten, make_config
 from relloc_ros.errors import ConfigError, DataError, MapError
+from relloc_ros.map.calibration import Calibration
 from relloc_ros.map.global_frame import GlobalFrame
 from relloc_ros.map.plain_files import check_plain
 
@@ -114,6 +115,7 @@ class Manifest:
         global_frame: where the map lies in another frame, set by `relloc map align`.
         keyframes: how localization fared before and after images were left out at the build, on
             some of those; empty where that was not measured.
+        calibrations: of the covariances, set by `relloc map calibrate`.
     """
 
     map_id: str
@@ -128,6 +130,7 @@ class Manifest:
     retrieval_recall: float | None = None
     global_frame: GlobalFrame = field(default_factory=GlobalFrame.identity)
     keyframes: Mapping[str, float] = field(default_factory=dict)
+    calibrations: tuple[Calibration, ...] = ()
 
     def write(self, path: Path) -> None:
         """Write map.yaml."""
@@ -148,6 +151,8 @@ class Manifest:
         content.update(self.global_frame.content())
         if self.keyframes:
             content['keyframes'] = dict(self.keyframes)
+        if self.calibrations:
+            content['calibrations'] = [each.content() for each in self.calibrations]
         path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), 'utf-8')
 
     @classmethod
@@ -189,6 +194,7 @@ class Manifest:
                 retrieval_recall=_recall(content.get('retrieval_recall')),
                 global_frame=GlobalFrame.from_content(content),
                 keyframes=_figures(content.get('keyframes', {})),
+                calibrations=tuple(map(Calibration.from_content, content.get('calibrations', []))),
             )
         except (
             KeyError,

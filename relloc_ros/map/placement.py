@@ -115,7 +115,10 @@ def _rewrite(state: MapState, new: Generation, alignment: Alignment) -> Manifest
     points = MapPoints.read(state.generation.points, len(state.names))
     if points is not None:
         replace(points, positions=similarity.apply(points.positions)).write(new.points)
-    return replace(state.manifest, units=alignment.units, global_frame=alignment.frame)
+    # The floors of calibrations are in the old units.
+    return replace(
+        state.manifest, units=alignment.units, global_frame=alignment.frame, calibrations=()
+    )
 
 
 def _sim3(similarity: Similarity) -> pycolmap.Sim3d:

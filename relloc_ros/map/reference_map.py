@@ -54,6 +54,7 @@ class ReferenceMap:
         centres: (N, 3) float64 camera centres in the map.
         cameras: by camera ID.
         points: 3D points; None before `relloc map triangulate`.
+        calibrations: of the covariances; none before `relloc map calibrate`.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class ReferenceMap:
         self.config: MapConfig = manifest.config
         self.frame_id = manifest.frame_id
         self.units = manifest.units
+        self.calibrations = manifest.calibrations
         self.num_images = len(index.entries)
         self.image_names = index.entries.names
         self.stamps_ns = index.entries.stamps_ns

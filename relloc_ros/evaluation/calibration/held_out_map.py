@@ -24,9 +24,17 @@ NO_PIXEL = np.uint8(0)
 class HeldOutMap(ReferenceMap):
     """A view of an opened map, which stays the owner of the files."""
 
-    def __init__(self, reference_map: ReferenceMap) -> None:
-        """Hide nothing yet."""
+    def __init__(self, reference_map: ReferenceMap, *, with_points: bool) -> None:
+        """Hide nothing yet.
+
+        Args:
+            reference_map: the map.
+            with_points: whether the localizer looks at its 3D points; where it does, they are
+                triangulated again for each query.
+        """
         vars(self).update(vars(reference_map))
+        self.calibrations = ()
+        self._with_points = with_points
         self._whole = reference_map
         self._query = 0
         self._kept = np.ones(self.num_images, dtype=bool)
@@ -44,11 +52,14 @@ class HeldOutMap(ReferenceMap):
         self._kept = ~excluded
         stored = self._whole.features(index)
         self._stored.features = LocalFeatures(stored.points2D, stored.descriptors)
-        if self._whole.points is not None:
+        if self._with_points and self._whole.points is not None:
             self.points = points_without(self._whole, self._whole.points, excluded)
         camera = self.camera(index)
         pixels = np.broadcast_to(NO_PIXEL, (camera.height, camera.width))
         return QueryImage(pixels, camera, int(self.stamps_ns[index]), name=self.image_names[index])
+
+    def prepare(self) -> None:
+        """Do nothing: no network looks at a query that has no pixels."""
 
     def describe(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Give the descriptor (D,) stored for the query."""

@@ -84,13 +84,13 @@ def _triangulate(
     which, images, observed = which[usable], images[usable], observed[usable]
     rotations = reference_map.rotations[images]
     centres = reference_map.centres[images]
-    positions = np.array(points.positions[concerned])
+    positions: Array = np.array(points.positions[concerned], dtype=np.float64)
     known = np.bincount(which, minlength=len(concerned)) >= LEAST_OBSERVATIONS
     for _ in range(STEPS):
         step, solvable = _step(positions, which, observed, rotations, centres)
         known &= solvable
-        positions += step
-    return positions, np.asarray(known & np.isfinite(positions).all(axis=1))
+        positions = np.asarray(positions + step, dtype=np.float64)
+    return positions, known & np.isfinite(positions).all(axis=1)
 
 
 def _step(
@@ -112,10 +112,10 @@ def _step(
     information, gradient = np.zeros((count, 3, 3)), np.zeros((count, 3))
     np.add.at(information, which, np.einsum('oki,okj->oij', jacobians, jacobians))
     np.add.at(gradient, which, np.einsum('oki,ok->oi', jacobians, residuals))
-    values = np.linalg.eigvalsh(information)
+    values: Array = np.linalg.eigvalsh(information)
     solvable = values[:, 0] > MIN_RECIPROCAL_CONDITION * values[:, 2]
     information[~solvable] = np.eye(3)
-    step = -np.linalg.solve(information, gradient[:, :, None])[:, :, 0]
+    step: Array = -np.linalg.solve(information, gradient[:, :, None])[:, :, 0]
     step[~solvable] = 0.0
     return step, solvable
 

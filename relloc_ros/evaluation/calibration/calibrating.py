@@ -1,0 +1,138 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Calibrate the covariances of localizers on images of the map itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+import os
+from pathlib import Path
+import shutil
+
+import numpy as np
+from scipy.stats import chi2
+
+from relloc_ros.config import LocalizationConfig
+from relloc_ros.errors import DataError
+from relloc_ros.evaluation.calibration.fitting import LEAST_ERRORS, fit_covariances
+from relloc_ros.evaluation.calibration.measuring import VIEW_SHIFT, HeldOut, Progress, hold_out
+from relloc_ros.evaluation.uncertainty import normalized_errors
+from relloc_ros.map.calibration import Calibration, settings_hash
+from relloc_ros.map.editing import changing
+from relloc_ros.map.format import Generation
+from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.structures import PoseEstimate
+
+__all__ = ['DEFAULT_SAMPLES', 'calibrate', 'calibrate_map']
+
+DEFAULT_SAMPLES = 120
+LIMIT = float(chi2.ppf(0.95, 6))
+
+
+def calibrate_map(
+    path: Path,
+    configs: Sequence[LocalizationConfig],
+    *,
+    samples: int = DEFAULT_SAMPLES,
+    wait: float = 0.0,
+    progress: Progress | None = None,
+) -> list[Calibration]:
+    """Calibrate localizers on the images of a map, and write the result into its map.yaml.
+
+    Args:
+        path: folder of the map, which stays as it is until all is done.
+        configs: localizers and their settings; what was measured for the same is replaced.
+        samples: images to hold out, spread over the map; 0 is all.
+        wait: seconds to wait for another process that changes the map.
+        progress: called with the number done, the number in all and the name of the localizer.
+
+    Raises:
+        ConfigError: no such localizer.
+        MapError: no map, damaged, being changed, cannot be written, or it lacks what a localizer
+            needs.
+        DataError: too few images can be localized in the rest of the map.
+    """
+    with changing(path, wait) as (state, new):
+        made = [
+            calibrate(
+                state.reference_map,
+                config,
+                hold_out(state.reference_map, config, samples, progress),
+            )
+            for config in configs
+        ]
+        replaced = {(each.localizer, each.settings) for each in made}
+        kept = [
+            each
+            for each in state.manifest.calibrations
+            if (each.localizer, each.settings) not in replaced
+        ]
+        _link_all(state.generation, new)
+        replace(state.manifest, calibrations=(*kept, *made)).write(new.manifest)
+    return made
+
+
+def calibrate(
+    reference_map: ReferenceMap, config: LocalizationConfig, held_out: HeldOut
+) -> Calibration:
+    """Fit scale and floors to the poses of images held out, and say how well they fit.
+
+    Raises:
+        DataError: too few poses.
+    """
+    if len(held_out) < LEAST_ERRORS:
+        raise DataError(
+            f'map {reference_map.path}: {len(held_out)} of {held_out.num_tried} images held out '
+            f'are localized by {config.localizer} in the rest of it, {LEAST_ERRORS} are needed to '
+            'calibrate: add images that see the same from other places'
+        )
+    covariances = np.array([estimate.covariance for estimate in held_out.estimates])
+    fit = fit_covariances(held_out.errors(), covariances, held_out.num_inliers)
+    bare = Calibration(
+        localizer=config.localizer,
+        settings=settings_hash(config),
+        scale=fit.scale,
+        position_floor=fit.position_floor,
+        rotation_floor=fit.rotation_floor,
+        map_id=reference_map.map_id,
+        created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        num_tried=held_out.num_tried,
+        num_localized=len(held_out),
+        view_shift=VIEW_SHIFT,
+        median_nees_before=0.0,
+        median_nees_after=0.0,
+        coverage_before=0.0,
+        coverage_after=0.0,
+    )
+    calibrated = [
+        PoseEstimate(estimate.map_from_body, bare.apply(estimate.covariance, int(count)))
+        for estimate, count in zip(held_out.estimates, held_out.num_inliers, strict=True)
+    ]
+    before = normalized_errors(held_out.estimates, held_out.truths).pose
+    after = normalized_errors(calibrated, held_out.truths).pose
+    return replace(
+        bare,
+        median_nees_before=float(np.median(before)),
+        median_nees_after=float(np.median(after)),
+        coverage_before=float(np.mean(before <= LIMIT)),
+        coverage_after=float(np.mean(after <= LIMIT)),
+    )
+
+
+def _link_all(old: Generation, new: Generation) -> None:
+    """Take over everything but map.yaml. Files of a generation are never written again."""
+    for source in old.folder.iterdir():
+        target = new.folder / source.name
+        if source.is_dir():
+            shutil.copytree(source, target, copy_function=_link)
+        elif source.name != old.manifest.name:
+            _link(source, target)
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Scale and floors under which errors and covariances fit together.
+
+Maximum likelihood under a multivariate t distribution, as which errors of a pose come: a few are
+much larger than their neighbours, and would inflate all covariances under a normal distribution.
+What is given to others is a covariance, which they take for a normal distribution's: it is made so
+wide that its region of 95 % holds 95 % of the t distribution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.stats import chi2, f
+
+from relloc_ros.geometry import Array
+from relloc_ros.map.calibration import INLIERS
+
+__all__ = ['LEAST_ERRORS', 'Fit', 'fit_covariances']
+
+DIMENSIONS = 6
+NUM_PARAMETERS = 3
+LEAST_ERRORS = 6
+"""A scale and two floors cannot be told from fewer poses."""
+
+FREEDOM = 8.0
+LEVEL = 0.95
+SCALE_DOUBT = 2.0
+"""Standard deviation of the prior of the scale's logarithm."""
+FLOOR_SHARE, FLOOR_DOUBT = 0.3, 0.7
+"""The floors' prior: this share of the median error, with this doubt of its logarithm. A few
+images that all have few inliers do not tell a floor, which those with many would need."""
+STARTS = ((-2.0, 0.05), (1.0, 0.05), (-2.0, 0.5), (1.0, 0.5))
+SMALLEST = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Scale and floors as in `relloc_ros.map.calibration.Calibration`."""
+
+    scale: float
+    position_floor: float
+    rotation_floor: float
+
+
+def fit_covariances(errors: Array, covariances: Array, num_inliers: NDArray[np.intp]) -> Fit:
+    """Find the scale and the floors that make errors most likely.
+
+    The scale counts for a pose with 100 inliers. Among the images of any one map that were looked
+    at, errors shrink with the number of inliers as those of independent keypoints do, which the
+    covariances of the localizers, for good reasons of their own, do not.
+
+    Covariances that fit few poses are too small for others. They are made wider by
+    (N + 3) / (N - 3), as the final prediction error is (Akaike, "Fitting autoregressive models for
+    prediction", 1969).
+
+    Args:
+        errors: (N, 6) position and rotation, as in `structures.PoseEstimate`.
+        covariances: (N, 6, 6) of the localizer.
+        num_inliers: (N,); zeros where it counts none.
+
+    Raises:
+        ValueError: fewer than `LEAST_ERRORS`.
+    """
+    count = len(errors)
+    if count < LEAST_ERRORS:
+        raise ValueError(f'{count} errors, {LEAST_ERRORS} are needed')
+    inliers = np.where(num_inliers > 0, num_inliers, INLIERS)
+    scaled = covariances * (INLIERS / inliers)[:, None, None]
+    sizes = np.array(
+        [np.median(np.linalg.norm(part, axis=1)) for part in (errors[:, :3], errors[:, 3:])]
+    )
+    logs = np.log(np.maximum(sizes, SMALLEST))
+
+    def cost(parameters: Array) -> float:
+        return _surprise(parameters, errors, scaled) + _prior(parameters, logs)
+
+    solutions = [
+        minimize(
+            cost,
+            np.concatenate([[scale], logs + np.log(share)]),
+            method='Nelder-Mead',
+            options={'maxiter': 2000, 'xatol': 1e-3, 'fatol': 1e-4},
+        )
+        for scale, share in STARTS
+    ]
+    scale, *floors = min(solutions, key=lambda solution: float(solution.fun)).x
+    widening = DIMENSIONS * f.ppf(LEVEL, DIMENSIONS, FREEDOM) / chi2.ppf(LEVEL, DIMENSIONS)
+    widening *= (count + NUM_PARAMETERS) / (count - NUM_PARAMETERS)
+    position, rotation = np.exp(floors) * np.sqrt(widening)
+    return Fit(float(np.exp(scale) * widening), float(position), float(rotation))
+
+
+def _surprise(parameters: Array, errors: Array, covariances: Array) -> float:
+    """Negative logarithm of the likelihood, but for a constant."""
+    scale, position, rotation = np.exp(parameters)
+    floors = np.diag(np.repeat([position**2, rotation**2], 3))
+    matrices = scale * covariances + floors
+    _, log_determinants = np.linalg.slogdet(matrices)
+    solved = np.linalg.solve(matrices, errors[:, :, None])[:, :, 0]
+    squares = np.einsum('ni,ni->n', errors, solved)
+    tails = (FREEDOM + DIMENSIONS) * np.log1p(squares / FREEDOM)
+    return 0.5 * float((log_determinants + tails).sum())
+
+
+def _prior(parameters: Array, logs: Array) -> float:
+    deviations = np.concatenate(
+        [
+            [parameters[0] / SCALE_DOUBT],
+            (parameters[1:] - logs - np.log(FLOOR_SHARE)) / FLOOR_DOUBT,
+        ]
+    )
+    return 0.5 * float(deviations @ deviations)
