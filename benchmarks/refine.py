@@ -112,6 +112,7 @@ def main(
         Optional[list[str]],  # noqa: UP045
         typer.Option('--only', help='Name of a set; by default all.'),
     ] = None,
+    every: Annotated[int, typer.Option(help='Localize every so many queries.')] = 1,
     output: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option('--json', help='File for the figures.'),
@@ -125,7 +126,7 @@ def main(
         with tempfile.TemporaryDirectory() as folder:
             intact = _intact_map(data / name, maps, Path(folder))
             for case in cases_of(name):
-                for row in _measured(data / name, intact, case, Path(folder) / 'map'):
+                for row in _measured(data / name, intact, case, Path(folder) / 'map', every):
                     console.print(row, soft_wrap=True)
                     rows.append(row)
                     if output is not None:
@@ -140,25 +141,29 @@ def _intact_map(source: Path, maps: Path | None, folder: Path) -> Path:
     return build_map(read_source(source, list_file=source / 'map.txt'), folder / 'intact')
 
 
-def _measured(source: Path, intact: Path, case: Case, path: Path) -> Iterator[dict[str, Any]]:
+def _measured(
+    source: Path, intact: Path, case: Case, path: Path, every: int
+) -> Iterator[dict[str, Any]]:
     """Make a damaged map, measure it, refine it, and measure again."""
     damage_map(intact, path, case.damage)
     triangulate_map(path)
     row = {'set': source.name, 'map': case.name}
-    yield {**row, 'refined': False, **_figures(source, intact, path)}
+    yield {**row, 'refined': False, **_figures(source, intact, path, every)}
     start = time.perf_counter()
     found = refine_map(path, Noise(case.stds[0], math.radians(case.stds[1])))
     more = {
         'seconds': time.perf_counter() - start,
         'reprojection_px': [found.error_before, found.error_after],
+        'moved': len(found.moves),
+        'kept': found.num_kept,
         'left': len(found.left),
         'suspects': len(found.suspects),
     }
-    yield {**row, 'refined': True, **_figures(source, intact, path), **more}
+    yield {**row, 'refined': True, **_figures(source, intact, path, every), **more}
     shutil.rmtree(path)
 
 
-def _figures(source: Path, intact: Path, path: Path) -> dict[str, Any]:
+def _figures(source: Path, intact: Path, path: Path, every: int) -> dict[str, Any]:
     with ReferenceMap.open(intact) as truth, ReferenceMap.open(path) as reference_map:
         pairs = [
             [each.cam_from_map(index).inverse() for each in (reference_map, truth)]
@@ -167,7 +172,7 @@ def _figures(source: Path, intact: Path, path: Path) -> dict[str, Any]:
         errors = np.array([pose_error(*pair) for pair in pairs])
         position, rotation = np.median(errors, axis=0)
         figures: dict[str, Any] = {'poses': [float(position), math.degrees(rotation)]}
-        queries = FolderQueries(read_source(source, list_file=source / 'query.txt'))
+        queries = FolderQueries(read_source(source, list_file=source / 'query.txt')[::every])
         for method, settings in METHODS.items():
             config = make_config(LocalizationConfig, settings)
             metrics = summarize(evaluate(queries, Relocalizer(reference_map, config)))
@@ -180,7 +185,7 @@ def _figures(source: Path, intact: Path, path: Path) -> dict[str, Any]:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    print('| set | map | poses | `essential` | `structure` | reprojection, px | s |')
+    print('| set | map | poses | `essential` | `structure` | moved | reprojection, px |')
     print('|---|---|---|---|---|---|---|')
     for row in rows:
         name = row['map'] + (', refined' if row['refined'] else '')
@@ -188,9 +193,11 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         cells = [row['set'], name, poses]
         for method in METHODS:
             cells.append(f'{_pair(row[method])}, {row[method][2]:.0%}')
-        before, after = row.get('reprojection_px', (None, None))
-        cells.append('' if before is None else f'{before:.2f} → {after:.2f}')
-        cells.append(f'{row["seconds"]:.0f}' if row['refined'] else '')
+        if row['refined']:
+            cells.append(str(row['moved']))
+            cells.append('{:.2f} → {:.2f}'.format(*row['reprojection_px']))
+        else:
+            cells += ['', '']
         print(f'| {" | ".join(cells)} |')
 
 

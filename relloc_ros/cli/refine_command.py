@@ -80,17 +80,18 @@ def _table(refinement: Refinement) -> Table:
 
 
 def _rows(refinement: Refinement) -> Iterator[tuple[str, str]]:
-    moves = refinement.moves
-    distances = [move.distance for move in moves]
-    angles = [math.degrees(move.angle) for move in moves]
-    groups = refinement.num_groups
+    moves, groups = refinement.moves, refinement.num_groups
     yield (
         'poses refined',
         str(len(moves)) + (f', in {groups} groups that share no points' if groups > 1 else ''),
     )
-    yield 'left as they were', str(len(refinement.left))
-    yield 'moved, median', f'{median(distances):.4g}, {median(angles):.3g} deg'
-    yield 'moved, at most', f'{max(distances):.4g}, {max(angles):.3g} deg'
+    yield 'as good as can be seen, kept', str(refinement.num_kept)
+    yield 'see too little, kept', str(len(refinement.left))
+    if moves:
+        distances = [move.distance for move in moves]
+        angles = [math.degrees(move.angle) for move in moves]
+        yield 'moved, median', f'{median(distances):.4g}, {median(angles):.3g} deg'
+        yield 'moved, at most', f'{max(distances):.4g}, {max(angles):.3g} deg'
     yield (
         'reprojection error, median',
         f'{refinement.error_before:.3g} px before, {refinement.error_after:.3g} px after',
