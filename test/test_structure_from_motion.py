@@ -90,6 +90,18 @@ class TestReconstruction:
             TRUE_FOCAL_LENGTH, rel=0.05
         )
 
+    @pytest.mark.parametrize('allowed', [0.03, 0.2])
+    def test_takes_a_principal_point_only_near_the_middle(
+        self, folder, found, monkeypatch, allowed
+    ):
+        assert found.posed[0].camera.params[1:3] == (320.0, 240.0)
+        # So few images do not tell it.
+        monkeypatch.setattr(structure_from_motion, 'MANY_IMAGES', COUNT)
+        monkeypatch.setattr(structure_from_motion, 'MAX_OFFSET', allowed)
+        again = reconstruct(find_images(folder), CONFIG)
+        offset = np.linalg.norm(np.subtract(again.posed[0].camera.params[1:3], (320, 240)))
+        assert offset == 0 if allowed == 0.03 else 0.03 * 640 < offset < 0.2 * 640
+
     def test_keeps_a_camera_that_is_given_and_is_the_same_each_time(self, folder):
         camera = Camera('PINHOLE', 640, 480, (535.4, 539.2, 320.6, 248.1))
         images = [image for image in find_images(folder, camera=camera) if image.name != BLANK]

@@ -69,8 +69,8 @@ Sfm = Annotated[
     typer.Option(
         '--sfm',
         help='SOURCE is a folder of images without poses, of one scene: find their poses by '
-        'structure from motion. Focal length and distortion are found, too, unless --camera '
-        'gives them.',
+        'structure from motion. Focal length and distortion are found, too: give them by '
+        '--camera if you know them, the map is better for it.',
         rich_help_panel=SFM_PANEL,
     ),
 ]

@@ -7,9 +7,11 @@ The result has a frame and a scale of its own, which `alignment` fixes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+import math
 from pathlib import Path
 import tempfile
 from typing import Any
@@ -31,6 +33,10 @@ Progress = Callable[[int, int, str], None]
 
 LEAST_IMAGES = 3
 """Two images alone say nothing about whether their poses are right."""
+MANY_IMAGES = 10
+"""So many images may tell the principal point of their camera."""
+MAX_OFFSET = 0.03
+"""Of the longer side: lenses are hardly ever mounted further off the middle."""
 SEED = 0
 
 
@@ -107,6 +113,8 @@ def reconstruct(
         best = max(models, key=_rank, default=None)
         if best is None or best.num_reg_images() < LEAST_IMAGES:
             raise DataError(_nothing_found(len(images), num_pairs, refine_cameras))
+        if refine_cameras:
+            best = _with_principal_points(best)
         return _collect(images, best, sizes[1:])
 
 
@@ -192,6 +200,38 @@ def _global_options(refine_cameras: bool) -> Any:
     adjustment.ceres.use_gpu = False
     adjustment.ceres.solver_options.num_threads = 1
     return options
+
+
+def _with_principal_points(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:
+    """Adjust once more, with the principal points of cameras that took many of the images.
+
+    COLMAP leaves them at the middle of the image, since they go astray where the images do not
+    tell them. A result that is far from there is such a case, and not taken.
+    """
+    numbers = Counter(model.images[image_id].camera_id for image_id in model.reg_image_ids())
+    many = {camera_id for camera_id, number in numbers.items() if number >= MANY_IMAGES}
+    adjusted = pycolmap.Reconstruction(model)
+    options, config = pycolmap.BundleAdjustmentOptions(), pycolmap.BundleAdjustmentConfig()
+    options.refine_principal_point = True
+    options.refine_sensor_from_rig = options.print_summary = False
+    options.ceres.solver_options.num_threads = 1
+    for image_id in sorted(model.reg_image_ids()):
+        config.add_image(image_id)
+    for camera_id in numbers.keys() - many:
+        config.set_constant_cam_intrinsics(camera_id)
+    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    if many:
+        pycolmap.create_default_bundle_adjuster(options, config, adjusted).solve()
+        adjusted.update_point_3d_errors()
+    is_plausible = all(_is_centred(adjusted.cameras[camera_id]) for camera_id in many)
+    return adjusted if is_plausible else model
+
+
+def _is_centred(camera: pycolmap.Camera) -> bool:
+    offset = math.hypot(
+        camera.principal_point_x - camera.width / 2, camera.principal_point_y - camera.height / 2
+    )
+    return offset <= MAX_OFFSET * max(camera.width, camera.height)
 
 
 def _nothing_found(count: int, num_pairs: int, refine_cameras: bool) -> str:
