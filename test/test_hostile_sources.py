@@ -11,6 +11,7 @@ from pathlib import Path
 import shutil
 
 from bag_messages import image, info, pose, tf, write
+import cv2
 from data_set_layouts import (
     write_cambridge,
     write_colmap,
@@ -27,7 +28,9 @@ from synthetic_maps import make_posed
 
 from relloc_ros.camera import Camera
 from relloc_ros.errors import DataError
-from relloc_ros.map.sources import PosedImage, SourceOptions, read_source
+from relloc_ros.image_decoding import encoded_size
+from relloc_ros.map.sources import PosedImage, SourceOptions, read_pixels, read_source
+from relloc_ros.map.sources.posed_image import image_size
 
 CAMERA = Camera('SIMPLE_PINHOLE', 120, 90, (100.0, 60.0, 45.0))
 PINHOLE = SourceOptions(camera=Camera('PINHOLE', 120, 90, (100.0, 101.0, 60.0, 45.0)))
@@ -171,3 +174,43 @@ def spoil(message: object, value: float) -> None:
     transforms = getattr(message, 'transforms', None)
     item = message.pose.orientation if transforms is None else transforms[0].transform.rotation  # type: ignore[attr-defined]
     object.__setattr__(item, 'x', value)
+
+
+def test_size_in_a_header(trees: Path, tmp_path: Path) -> None:
+    content = bytearray(next((trees / 'colmap').rglob('*.png')).read_bytes())
+    content[16:24] = (30_000).to_bytes(4, 'big') * 2
+    path = tmp_path / 'image.png'
+    path.write_bytes(content)
+    with pytest.raises(DataError, match='is 30000x30000 pixels, its camera 120x90'):
+        read_pixels(path, CAMERA)
+
+
+def test_size_of_a_camera() -> None:
+    with pytest.raises(DataError, match='larger than 100000 pixels a side'):
+        Camera('CAMERA_PINHOLE', 10**12, 90, (100.0, 60.0, 45.0))
+
+
+def test_pixels_of_a_camera() -> None:
+    with pytest.raises(DataError, match='camera size 30000x30000 is more than 268435456 pixels'):
+        Camera('SIMPLE_PINHOLE', 30_000, 30_000, (100.0, 60.0, 45.0))
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.bmp', '.pgm', '.jpg'])
+def test_size_that_an_image_claims(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f'image{suffix}'
+    grey = np.zeros((90, 120), np.uint8)
+    content = bytearray(cv2.imencode(suffix, grey)[1])
+    assert encoded_size(bytes(content)) == (120, 90)
+    size = (60_000).to_bytes(4, 'little')
+    if suffix == '.png':
+        content[16:24] = size[::-1] * 2
+    elif suffix == '.bmp':
+        content[18:26] = size * 2
+    elif suffix == '.pgm':
+        content = bytearray(b'P5\n# by hand\n60000 60000\n255\n')
+    else:
+        start = content.find(b'\xff\xc0')
+        content[start + 5 : start + 9] = size[1::-1] * 2
+    path.write_bytes(content)
+    with pytest.raises(DataError, match='claims 60000x60000 pixels, more than 268435456'):
+        image_size(path)

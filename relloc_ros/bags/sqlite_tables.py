@@ -13,20 +13,24 @@ __all__ = ['not_plain']
 def not_plain(connection: sqlite3.Connection, tables: Sequence[str]) -> str:
     """Say which of the tables is a view, virtual, or has columns that are computed.
 
-    Tables that are missing are no matter.
+    Tables that are missing are no matter. Triggers are, whatever their table: they run as soon as
+    somebody writes into a copy.
 
     Args:
         connection: an open database.
         tables: those that will be read.
 
     Returns:
-        What is wrong with the first; '' if nothing is.
+        What is wrong first; '' if nothing is.
 
     Raises:
         sqlite3.Error: the database is damaged.
     """
+    connection.execute('PRAGMA trusted_schema = OFF')
     wanted = {name.lower() for name in tables}
     for kind, name, text in connection.execute('SELECT type, name, sql FROM sqlite_master'):
+        if kind == 'trigger':
+            return f'it has a trigger, {str(name)!r:.50}'
         if str(name).lower() not in wanted:
             continue
         if kind != 'table':

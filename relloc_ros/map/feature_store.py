@@ -30,7 +30,11 @@ MAX_ROWS = 1_000_000
 MAX_COLUMNS = 10_000
 POINT_DIMENSION = 2
 
-TABLES = ('images', 'cameras', 'keypoints', 'descriptors')
+TABLES = (
+    *('rigs', 'rig_sensors', 'cameras', 'frames', 'frame_data', 'images', 'pose_priors'),
+    *('keypoints', 'descriptors', 'matches', 'two_view_geometries'),
+)
+"""All that COLMAP reads from a copy; we read four of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
