@@ -20,6 +20,7 @@ import yaml
 
 from relloc_ros.cli.main import make_app
 from relloc_ros.config import MapConfig
+from relloc_ros.evaluation.map_check.adjustment import adjust
 from relloc_ros.evaluation.map_check.corrections import (
     PosedPair,
     estimate_corrections,
@@ -28,7 +29,10 @@ from relloc_ros.evaluation.map_check.corrections import (
 from relloc_ros.evaluation.map_check.coverage import Place, coverage_findings
 from relloc_ros.evaluation.map_check.deep import check_by_localizing
 from relloc_ros.evaluation.map_check.explain import depth_findings
+from relloc_ros.evaluation.map_check.own_camera import own_camera
 from relloc_ros.evaluation.map_check.pairs import image_motions
+from relloc_ros.evaluation.map_check.parts import fit_similarity, parts_of
+from relloc_ros.evaluation.map_check.pose_outliers import find_outliers
 from relloc_ros.geometry import RigidTransform, exp_so3
 from relloc_ros.map.appraisal import appraise_map
 from relloc_ros.map.builder import build_map
@@ -47,6 +51,10 @@ DAMAGE_KINDS = {
     'principal_point',
     'units',
     'duplicate',
+    'wrong_camera',
+    'part_scale',
+    'part_shift',
+    'inconsistent',
 }
 
 
@@ -93,6 +101,19 @@ def checked(intact, tmp_path_factory):
         hurt = damages.damage_map(intact, path, damages.DAMAGES[name])
         with ReferenceMap.open(path) as reference_map:
             return check_by_localizing(reference_map), hurt, path
+
+    return check
+
+
+@pytest.fixture
+def office(office_map, tmp_path):
+    """Damage the map of the sample, and give what concerns damages, and the images hurt."""
+
+    def check(name):
+        hurt = damages.damage_map(office_map, tmp_path / 'map', damages.DAMAGES[name])
+        with ReferenceMap.open(tmp_path / 'map') as reference_map:
+            findings = check_by_localizing(reference_map).findings
+        return [f for f in findings if f.kind in DAMAGE_KINDS], hurt
 
     return check
 
@@ -147,6 +168,43 @@ class TestDamages:
         (finding,) = of_kind(result, 'half_pixel')
         assert finding.figure == pytest.approx(0.5, abs=0.15)
         assert of_kind(result, 'focal_length') == []
+
+    def test_image_of_another_camera(self, checked):
+        result, (name,), _ = checked('other_camera')
+        (finding,) = of_kind(result, 'wrong_camera')
+        assert finding.subjects == (name,)
+        # It has to come down from 20 % too much.
+        assert finding.figure == pytest.approx(100.0 * (1.0 / 1.2 - 1.0), abs=3.0)
+        assert of_kind(result, 'wrong_pose') == []
+
+    def test_part_of_another_scale(self, checked):
+        result, _, _ = checked('scaled_part')
+        (finding,) = of_kind(result, 'part_scale')
+        assert finding.subjects == ('merged', 'the images')
+        assert finding.figure == pytest.approx(100.0 * (1.0 / 1.03 - 1.0), abs=0.6)
+        assert 'too far apart' in finding.message
+
+
+class TestMeasuredPoses:
+    """Fourteen images whose poses are from motion capture, each off by half a centimetre."""
+
+    def test_nothing_is_wrong(self, office):
+        assert office('none')[0] == []
+
+    def test_shifted_pose_that_localization_cannot_judge(self, office):
+        (finding,), hurt = office('noisy_poses')
+        assert (finding.kind, finding.subjects) == ('wrong_pose', hurt)
+        assert 0.05 < finding.figure < 0.15
+
+    def test_focal_length(self, office):
+        (finding,), _ = office('wrong_focal_length')
+        assert finding.kind == 'focal_length'
+        assert finding.level is Level.WARNING
+        assert abs(finding.figure - 100.0 * (1.0 / 1.03 - 1.0)) < 2.0 * finding.std
+
+    def test_swapped_images(self, office):
+        (finding,), hurt = office('swapped_images')
+        assert (finding.kind, set(finding.subjects)) == ('swapped_images', set(hurt))
 
 
 class TestCommand:
@@ -274,6 +332,58 @@ class TestParts:
         assert widened.camera_stds[1][0] > 3.0 * agreed.camera_stds[1][0]
         assert widened.camera_stds[1][0] >= corrections.camera_stds[1][0]
 
+    def test_camera_and_poses_adjusted_together(self):
+        pairs = with_wrong_poses(synthetic_pairs(focal={1: 0.98, 2: 1.0}, seconds=0.0))
+        adjustment = adjust(pairs, depth=6.0)
+        for key, truth in ((1, -0.02), (2, 0.0)):
+            values, stds = adjustment.camera(key)
+            assert 1e-4 < stds[0] < 0.01
+            assert abs(values[0] - truth) < 4.0 * stds[0]
+        assert adjustment.shift_std == pytest.approx(0.02, rel=0.5)
+        assert adjustment.turn_std == pytest.approx(np.deg2rad(0.3), rel=0.5)
+        assert find_outliers(adjustment) == []
+
+    def test_pose_beyond_the_errors_of_the_others(self):
+        pairs = with_wrong_poses(
+            synthetic_pairs(focal={1: 1.0, 2: 1.0}, seconds=0.0), further={7: (0.2, 0.0, 0.1)}
+        )
+        (outlier,) = find_outliers(adjust(pairs, depth=6.0))
+        assert outlier.index == 7
+        assert outlier.distance == pytest.approx(0.22, rel=0.4)
+
+    def test_camera_of_one_image(self):
+        pairs = synthetic_pairs(focal={1: 1.0, 2: 1.0}, seconds=0.0)
+        assert own_camera(7, pairs) is None
+        zoomed = [
+            replace(pair, points=replace(pair.points, query=1.3 * pair.points.query))
+            if pair.images[0] == 7
+            else replace(pair, points=replace(pair.points, reference=1.3 * pair.points.reference))
+            if pair.images[1] == 7
+            else pair
+            for pair in pairs
+        ]
+        found = own_camera(7, zoomed)
+        assert found.focal_share == pytest.approx(0.3, abs=0.02)
+        assert found.errors_px[1] < 0.2 * found.errors_px[0]
+
+    def test_similarity_of_a_part(self):
+        rng = np.random.default_rng(2)
+        stored = rng.uniform(-2.0, 2.0, (12, 3))
+        found = 1.05 * stored @ exp_so3(np.array([0.0, 0.02, 0.0])).T + [0.3, 0.0, 0.1]
+        found += rng.normal(scale=0.005, size=found.shape)
+        found[3] += 2.0
+        fit = fit_similarity(stored, found)
+        assert fit.scale == pytest.approx(1.05, abs=0.004)
+        assert 1e-4 < fit.scale_std < 0.01
+        assert np.linalg.norm(fit.shift) > 5.0 * fit.shift_std
+
+    def test_parts_are_folders_and_recordings(self):
+        names = [f'a/{i}.png' for i in range(14)] + [f'b/{i}.png' for i in range(3)]
+        stamps = 10**9 * np.array([*range(7), *range(500, 507), 1, 2, 3])
+        parts = parts_of(names, stamps)
+        assert list(parts) == ['a, recording 1', 'a, recording 2']
+        assert parts['a, recording 2'].tolist() == list(range(7, 14))
+
     def test_nothing_can_be_said_without_motion_or_parallax(self):
         identity = RigidTransform.identity()
         rng = np.random.default_rng(0)
@@ -310,6 +420,28 @@ def place(index, *, lost=False, straight=False):
     position = np.array([float(index), 0.0, 0.0])
     ahead = np.array([0.0, 0.0, 1.0])
     return Place(str(index), index, position, ahead, status, '', 200, number, number, straight)
+
+
+def with_wrong_poses(pairs, further=None):
+    """Measure the poses of synthetic pairs: 2 cm and 0.3 degrees about each axis, and no clock."""
+    rng = np.random.default_rng(11)
+    errors = rng.normal(size=(30, 6)) * np.repeat([np.deg2rad(0.3), 0.02], 3)
+    for index, shift in (further or {}).items():
+        errors[index, 3:] += shift
+    return [
+        replace(
+            pair,
+            poses=tuple(
+                RigidTransform(
+                    pose.rotation @ exp_so3(errors[index, :3]),
+                    pose.translation + errors[index, 3:],
+                )
+                for index, pose in zip(pair.images, pair.poses, strict=True)
+            ),
+            motions=(None, None),
+        )
+        for pair in pairs
+    ]
 
 
 def synthetic_pairs(focal, seconds):

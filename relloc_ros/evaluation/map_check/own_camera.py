@@ -21,6 +21,7 @@ MIN_GAIN = 0.4
 """What is left of the errors with another camera, at most."""
 MIN_FOCAL_SHARE, MIN_SHIFT_PX = 0.02, 5.0
 MAX_FOCAL_SHARE = 1.0
+LEAST_INFORMATION = 1e-9
 SMALL = np.array([1e-3, 0.1, 0.1])
 
 
@@ -74,14 +75,12 @@ def _linearized(pair: PosedPair, index: int, values: Array) -> tuple[Array, Arra
 
 
 def _step(pairs: Sequence[PosedPair], index: int, values: Array, scale: float) -> Array:
-    hessian: Array = 1e-9 * np.eye(CAMERA)
-    gradient: Array = np.zeros(CAMERA)
-    for pair in pairs:
-        errors, derivatives = _linearized(pair, index, values)
-        weighted = derivatives / (1.0 + (errors / scale) ** 2)[:, None]
-        hessian += weighted.T @ derivatives
-        gradient += weighted.T @ errors
-    step: Array = -np.linalg.solve(hessian, gradient)
+    parts = [_linearized(pair, index, values) for pair in pairs]
+    errors = np.concatenate([errors for errors, _ in parts])
+    derivatives = np.concatenate([derivatives for _, derivatives in parts])
+    weighted = derivatives / (1.0 + (errors / scale) ** 2)[:, None]
+    hessian = weighted.T @ derivatives + LEAST_INFORMATION * np.eye(CAMERA)
+    step: Array = -np.linalg.solve(hessian, weighted.T @ errors)
     return step
 
 
