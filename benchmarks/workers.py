@@ -94,7 +94,7 @@ def main(
             for workers in (1, 2) if number % 2 == 0 else (2, 1):
                 path = Path(folder) / f'{workers}-{number}'
                 runs[workers].append(measure(posed, path, vocabulary, workers))
-                print(workers, json.dumps(runs[workers][-1]))
+                print(workers, json.dumps(runs[workers][-1]), flush=True)
     result = {'images': len(posed), 'cores': os.cpu_count(), **summarize(runs), 'runs': runs}
     output.write_text(json.dumps(result, indent=2) + '\n', encoding='utf-8')
     print(json.dumps({key: value for key, value in result.items() if key != 'runs'}, indent=2))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from relloc_ros import __version__
 from relloc_ros.errors import MissingDependencyError, RellocError, WorkerError
-from relloc_ros.parallel import Item, Result, Task, TaskPool, Tools
+from relloc_ros.parallel import Item, Result, Task, TaskPool, Tools, do_batch
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -36,6 +36,7 @@ RETRIES = 2
 PATIENCE_S = 60.0
 """Without any worker for so long, we give up."""
 
+GONE = 'the scheduler has gone, and the tasks with it: start it and its workers again'
 CONNECT_S = 15.0
 LOOK_AGAIN_S = 5.0
 
@@ -63,30 +64,30 @@ class DaskTasks(TaskPool):
         """Count the threads of all workers that are there now."""
         return max(1, sum(self._client.nthreads().values()))
 
-    def submitting(self, task: Task[Any, Item, Result]) -> Callable[[Item], Future]:
-        """Give the function that starts a task for an item."""
+    def submitting(self, task: Task[Any, Item, Any]) -> Callable[[list[Item]], Future]:
+        """Give the function that starts a task for a batch of items."""
         name = secrets.token_hex(8)
 
-        def submit(item: Item) -> Future:
+        def submit(batch: list[Item]) -> Future:
             return self._client.submit(
-                _work, name, task.make_tools, task.do, item, pure=False, retries=RETRIES
+                _work, name, task.make_tools, task.do, batch, pure=False, retries=RETRIES
             )
 
         return submit
 
-    def result(self, pending: Future) -> Any:
-        """Wait for what was started, and give its result or raise its error.
+    def results(self, pending: Future) -> list[Any]:
+        """Wait for what was started, and give its results or raise its error.
 
         Raises:
             RellocError: the task's own.
             WorkerError: there are no workers for a minute, or they die over this task.
         """
-        value, error = self._wait(pending)
+        found, error = self._wait(pending)
         if error is not None:
             raise error
-        return value
+        return found
 
-    def _wait(self, pending: Future) -> tuple[Any, RellocError | None]:
+    def _wait(self, pending: Future) -> tuple[list[Any], RellocError | None]:
         from concurrent.futures import CancelledError  # noqa: PLC0415
 
         from distributed import TimeoutError, wait  # noqa: PLC0415  optional
@@ -97,7 +98,7 @@ class DaskTasks(TaskPool):
             try:
                 wait(pending, timeout=LOOK_AGAIN_S)
             except TimeoutError:
-                if self._client.nthreads():
+                if self._has_workers():
                     seen = time.monotonic()
                 elif time.monotonic() - seen > PATIENCE_S:
                     raise WorkerError(
@@ -113,7 +114,13 @@ class DaskTasks(TaskPool):
                 'where'
             ) from error
         except CancelledError as error:
-            raise WorkerError('the scheduler has gone, and the tasks with it') from error
+            raise WorkerError(GONE) from error
+
+    def _has_workers(self) -> bool:
+        try:
+            return bool(self._client.nthreads())
+        except OSError as error:
+            raise WorkerError(GONE) from error
 
 
 @contextmanager
@@ -145,6 +152,7 @@ def local_workers(count: int) -> Iterator[DaskTasks]:
             security=True,
             silence_logs=logging.CRITICAL,
         ) as cluster,
+        _only_our_messages(),
         distributed.Client(cluster) as client,
     ):
         yield DaskTasks(client)
@@ -177,7 +185,7 @@ def scheduled_workers(address: str) -> Iterator[DaskTasks]:
             f'no scheduler answers at {address!r} ({error}): start `dask scheduler`, and give the '
             'address that it prints'
         ) from error
-    with client:
+    with _only_our_messages(), client:
         if not client.nthreads():
             raise WorkerError(f'{address} has no workers: start some with `dask worker {address}`')
         _check_versions(client)
@@ -193,6 +201,20 @@ def _distributed() -> Any:
             f'worker processes need {error.name}: pip install {EXTRA}'
         ) from error
     return distributed
+
+
+@contextmanager
+def _only_our_messages() -> Iterator[None]:
+    """Leave it to the errors raised to say what is wrong: Dask logs traces beside."""
+    handlers = logging.getLogger('distributed').handlers
+    levels = [handler.level for handler in handlers]
+    for handler in handlers:
+        handler.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for handler, level in zip(handlers, levels, strict=True):
+            handler.setLevel(level)
 
 
 def _check_versions(client: Client) -> None:
@@ -221,13 +243,16 @@ def _versions() -> dict[str, str]:
 
 
 def _work(
-    name: str, make_tools: Callable[[], Tools], do: Callable[[Tools, Item], Result], item: Item
-) -> tuple[Result | None, RellocError | None]:
+    name: str,
+    make_tools: Callable[[], Tools],
+    do: Callable[[Tools, Item], Result],
+    batch: list[Item],
+) -> tuple[list[Result], RellocError | None]:
     """Do a task in a worker. What the input is to blame for is no reason to try again."""
     try:
-        return do(_tools_of(name, make_tools), item), None
+        return do_batch(do, _tools_of(name, make_tools), batch), None
     except RellocError as error:
-        return None, error
+        return [], error
 
 
 def _tools_of(name: str, make_tools: Callable[[], Tools]) -> Tools:

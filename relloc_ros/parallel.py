@@ -13,16 +13,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ['PendingResult', 'Task', 'TaskPool', 'ThreadTasks']
+__all__ = ['PendingResult', 'Task', 'TaskPool', 'ThreadTasks', 'do_batch']
 
 Tools = TypeVar('Tools')
 Item = TypeVar('Item')
 Result = TypeVar('Result')
 
 UNDER_WAY = 4
-"""Items under way for each that can be worked on at once."""
+"""Batches under way for each that can be worked on at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,15 +35,17 @@ class Task(Generic[Tools, Item, Result]):
         tools: for use in this process.
         make_tools: makes the same in another process, on any machine that sees the same files;
             can be pickled, as items and results can.
+        batch: items that are sent together: what takes milliseconds is not worth a message.
     """
 
     do: Callable[[Tools, Item], Result]
     tools: Tools
     make_tools: Callable[[], Tools]
+    batch: int = 1
 
 
 class PendingResult(Protocol):
-    """A result that may not be ready."""
+    """Results that may not be ready."""
 
     def cancel(self) -> Any:
         """Do not start what has not been started."""
@@ -62,27 +65,28 @@ class TaskPool(ABC):
         pending: deque[Any] = deque()
         submit = self.submitting(task)
         try:
-            for item in items:
-                pending.append(submit(item))
+            remaining = iter(items)
+            while batch := list(islice(remaining, task.batch)):
+                pending.append(submit(batch))
                 if len(pending) >= under_way:
-                    yield self.result(pending.popleft())
+                    yield from self.results(pending.popleft())
             while pending:
-                yield self.result(pending.popleft())
+                yield from self.results(pending.popleft())
         finally:
             for result in pending:
                 result.cancel()
 
     @abstractmethod
     def parallelism(self) -> int:
-        """Count the items that can be worked on at once."""
+        """Count the batches that can be worked on at once."""
 
     @abstractmethod
-    def submitting(self, task: Task[Any, Item, Result]) -> Callable[[Item], PendingResult]:
-        """Give the function that starts a task for an item."""
+    def submitting(self, task: Task[Any, Item, Any]) -> Callable[[list[Item]], PendingResult]:
+        """Give the function that starts a task for a batch of items."""
 
     @abstractmethod
-    def result(self, pending: Any) -> Any:
-        """Wait for what was started, and give its result or raise its error."""
+    def results(self, pending: Any) -> list[Any]:
+        """Wait for what was started, and give its results or raise its error."""
 
 
 class ThreadTasks(TaskPool):
@@ -105,10 +109,17 @@ class ThreadTasks(TaskPool):
         """Count the threads."""
         return self._num_threads
 
-    def submitting(self, task: Task[Any, Item, Result]) -> Callable[[Item], PendingResult]:
-        """Give the function that starts a task for an item."""
-        return lambda item: self._executor.submit(task.do, task.tools, item)
+    def submitting(self, task: Task[Any, Item, Any]) -> Callable[[list[Item]], PendingResult]:
+        """Give the function that starts a task for a batch of items."""
+        return lambda batch: self._executor.submit(do_batch, task.do, task.tools, batch)
 
-    def result(self, pending: Future[Any]) -> Any:
-        """Wait for what was started, and give its result or raise its error."""
+    def results(self, pending: Future[list[Any]]) -> list[Any]:
+        """Wait for what was started, and give its results or raise its error."""
         return pending.result()
+
+
+def do_batch(
+    do: Callable[[Tools, Item], Result], tools: Tools, batch: Iterable[Item]
+) -> list[Result]:
+    """Do a task for each item of a batch."""
+    return [do(tools, item) for item in batch]

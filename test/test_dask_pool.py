@@ -122,6 +122,14 @@ def test_order_processes_and_tools(pool):
     assert os.getpid() not in workers
 
 
+def test_strangers_cannot_send_tasks(pool):
+    address = pool._client.scheduler.address
+    assert address.startswith('tls://127.0.0.1:')
+    for other in (address, address.replace('tls:', 'tcp:')):
+        with pytest.raises((OSError, TypeError, ValueError)):
+            distributed.Client(other, timeout=1.0)
+
+
 def test_errors_of_tasks_are_ours_and_not_tried_again(pool):
     results = pool.map(Task(refuse, None, make_tools), range(9))
     assert [next(results) for _ in range(3)] == [0, 1, 2]
@@ -211,7 +219,7 @@ class TestScheduler:
     @pytest.fixture(scope='class')
     def cluster(self):
         with distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, dashboard_address=None
+            n_workers=1, threads_per_worker=2, dashboard_address='127.0.0.1:0'
         ) as cluster:
             yield cluster
 
@@ -232,7 +240,7 @@ class TestScheduler:
 
     def test_no_workers(self):
         with (
-            distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,
+            distributed.LocalCluster(n_workers=0, dashboard_address='127.0.0.1:0') as empty,
             pytest.raises(WorkerError, match='has no workers: start some with `dask worker tcp:'),
             scheduled_workers(empty.scheduler_address),
         ):
@@ -242,13 +250,24 @@ class TestScheduler:
         monkeypatch.setattr(dask_pool, 'PATIENCE_S', 0.5)
         monkeypatch.setattr(dask_pool, 'LOOK_AGAIN_S', 0.2)
         with (
-            distributed.LocalCluster(n_workers=1, dashboard_address=None) as cluster,
+            distributed.LocalCluster(n_workers=1, dashboard_address='127.0.0.1:0') as cluster,
             scheduled_workers(cluster.scheduler_address) as pool,
         ):
             results = pool.map(Task(where, None, make_tools), range(100_000))
             next(results)
             cluster.scale(0)
             with pytest.raises(WorkerError, match='has had no worker for'):
+                list(results)
+
+    def test_a_scheduler_that_goes(self):
+        with (
+            distributed.LocalCluster(n_workers=1, dashboard_address='127.0.0.1:0') as cluster,
+            scheduled_workers(cluster.scheduler_address) as pool,
+        ):
+            results = pool.map(Task(where, None, make_tools), range(100_000))
+            next(results)
+            cluster.close()
+            with pytest.raises(WorkerError, match='the scheduler has gone'):
                 list(results)
 
     @pytest.mark.parametrize('address', ['tcp://127.0.0.1:1', 'nonsense://x', 'tcp://'])

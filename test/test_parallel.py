@@ -26,6 +26,13 @@ def test_results_come_in_order():
         assert list(tasks.map(Task(slow_first, 10, int), range(20))) == list(range(0, 200, 10))
 
 
+@pytest.mark.parametrize('batch', [3, 50])
+def test_batches_change_nothing(batch):
+    with ThreadTasks(2) as tasks:
+        results = tasks.map(Task(slow_first, 10, int, batch), iter(range(20)))
+        assert list(results) == list(range(0, 200, 10))
+
+
 def test_only_some_items_are_under_way():
     taken = []
     items = (taken.append(item) or item for item in count())

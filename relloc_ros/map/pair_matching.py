@@ -40,6 +40,8 @@ RETRIEVED, NEIGHBOURS = 40, 20
 """Images retrieved for each image, and how many of them, seen from different places, matched."""
 MIN_PAIR_MATCHES = 8
 WORKERS = 2
+BATCH = 16
+"""Pairs that a worker matches at a time: a fraction of a second."""
 
 
 class _Matcher(NamedTuple):
@@ -78,6 +80,7 @@ def match_pairs(
         _match_and_verify,
         _Matcher(reference_map, make_verify(reference_map)),
         partial(_open_matcher, reference_map.path.resolve(), reference_map.map_id, make_verify),
+        BATCH,
     )
     ids = reference_map.image_ids
     matched = []
