@@ -15,7 +15,7 @@ from relloc_ros.camera import Camera
 from relloc_ros.cli.main import make_app
 from relloc_ros.config import MapConfig
 from relloc_ros.errors import DataError, MissingDependencyError
-from relloc_ros.map import structure_from_motion
+from relloc_ros.map import structure_from_motion, unposed_matching
 from relloc_ros.map.alignment import KnownDistance
 from relloc_ros.map.check import check_map, map_info
 from relloc_ros.map.image_pairs import all_pairs, choose_pairs
@@ -110,7 +110,9 @@ class TestReconstruction:
         for one, other in zip(first.posed, second.posed, strict=True):
             np.testing.assert_array_equal(one.cam_from_map.matrix, other.cam_from_map.matrix)
 
-    def test_maps_globally_where_pycolmap_can(self, folder, found):
+    def test_maps_globally_where_pycolmap_can(self, folder, found, monkeypatch):
+        # By pairs of similar images, as with many.
+        monkeypatch.setattr(unposed_matching, 'EXHAUSTIVE', 2)
         try:
             globally = reconstruct(find_images(folder), CONFIG, mapper=Mapper.GLOBAL)
         except MissingDependencyError:
@@ -170,7 +172,7 @@ class TestFindingImages:
         with pytest.raises(DataError, match='does not stay inside'):
             find_images(tmp_path, _write_list(tmp_path, ['../a.png']))
         (tmp_path / 'bad.png').write_bytes(b'no image')
-        with pytest.raises(DataError, match=r'bad\.png'):
+        with pytest.raises(DataError, match=r'bad\.png .* name the others with --list'):
             find_images(tmp_path)
 
 
@@ -200,7 +202,10 @@ class TestCommand:
     def run(self, *arguments):
         return CliRunner().invoke(make_app(), ['map', *map(str, arguments)])
 
-    def test_builds_a_metric_map_and_says_what_is_left_out(self, folder, tmp_path):
+    def test_builds_a_metric_map_and_says_what_is_left_out(self, folder, tmp_path, caplog):
+        folder = shutil.copytree(folder, tmp_path / 'images')
+        whole = (folder / names()[0]).read_bytes()
+        (folder / 'torn.jpg').write_bytes(whole[: len(whole) // 3])
         result = self.run(
             'build', folder, '--sfm', '--align-to', EXAMPLE, '--output', tmp_path / 'map',
             '--set', 'max_keypoints=1500',
@@ -208,6 +213,7 @@ class TestCommand:
         assert result.exit_code == 0, result.output
         assert f'{COUNT} of {COUNT + 1} images registered' in result.output
         assert f'left out: {BLANK}' in result.output
+        assert 'torn.jpg' in caplog.text
         assert f'{COUNT} of the {COUNT} known places agree' in result.output
         assert 'unknown' not in result.output
         assert map_info(tmp_path / 'map')['units'] == 'm'
@@ -220,8 +226,9 @@ class TestCommand:
 
     def test_keeps_the_poses_when_the_frame_cannot_be_fixed(self, folder, tmp_path):
         (tmp_path / 'places.csv').write_text('image,x,y,z\nother.png,1,2,3\n')
+        few = _write_list(tmp_path, names()[:4])
         result = self.run(
-            'build', folder, '--sfm', '--align-to', tmp_path / 'places.csv',
+            'build', folder, '--sfm', '--list', few, '--align-to', tmp_path / 'places.csv',
             '--output', tmp_path / 'map', '--set', 'max_keypoints=1500',
         )  # fmt: skip
         assert result.exit_code == 1

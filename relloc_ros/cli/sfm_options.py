@@ -132,7 +132,8 @@ def poses_by_sfm(
     """
     from relloc_ros.map import structure_from_motion
     from relloc_ros.map.placement import align_posed
-    from relloc_ros.map.unposed_images import find_images
+    from relloc_ros.map.sources import without_unusable
+    from relloc_ros.map.unposed_images import UnposedImage, find_images
 
     given = [name for name, value in others.items() if value is not None]
     if given:
@@ -142,6 +143,8 @@ def poses_by_sfm(
     reference = given_reference(*fixed_by)
     known_camera = None if camera is None else given_camera(camera)
     unposed = find_images(images or _images_in(source), list_file, known_camera)
+    with progress_bar('looking at the images') as progress:
+        unposed = without_unusable(unposed, progress, UnposedImage.read)
     chosen = structure_from_motion.Mapper((mapper or Mapper.INCREMENTAL).value)
     with progress_bar('structure from motion') as progress:
         found = structure_from_motion.reconstruct(

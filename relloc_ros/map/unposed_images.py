@@ -103,7 +103,10 @@ def image_files(folder: Path) -> list[tuple[str, Path]]:
 
 def _guess(path: Path) -> tuple[Camera, bool]:
     """Guess a camera from EXIF, else from the size; says whether EXIF has its focal length."""
-    width, height = image_size(path)
+    try:
+        width, height = image_size(path)
+    except DataError as error:
+        raise DataError(f'{error}: delete it, or name the others with --list') from error
     try:
         found = pycolmap.infer_camera_from_image(path)
         if (found.width, found.height) == (width, height) and found.has_prior_focal_length:

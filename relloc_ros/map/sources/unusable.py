@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 import logging
+from typing import Any, TypeVar
 
 from relloc_ros.errors import DataError
-from relloc_ros.map.sources.posed_image import PosedImage, read_image
+from relloc_ros.map.sources.posed_image import read_image
 
 __all__ = ['without_unusable']
 
@@ -21,25 +23,30 @@ MAX_SHARE = 0.05
 WORKERS = 2
 NAMED = 5
 
+Image = TypeVar('Image')
+
 
 def without_unusable(
-    posed: Sequence[PosedImage], progress: Callable[[int, int, str], None] | None = None
-) -> list[PosedImage]:
+    posed: Sequence[Image],
+    progress: Callable[[int, int, str], None] | None = None,
+    read: Callable[[Any], object] = read_image,
+) -> list[Image]:
     """Read all images, and leave out those that cannot be, with a warning that names them.
 
     Args:
         posed: the images.
         progress: called with the number read, the number in all and what is done.
+        read: reads one of them.
 
     Raises:
         DataError: all are unusable, or more than one and than 5 %.
     """
-    usable: list[PosedImage] = []
+    usable: list[Image] = []
     problems: list[DataError] = []
     pool = ThreadPoolExecutor(WORKERS)
     try:
         for number, (image, problem) in enumerate(
-            zip(posed, pool.map(_problem, posed), strict=True), start=1
+            zip(posed, pool.map(partial(_problem, read), posed), strict=True), start=1
         ):
             if problem is None:
                 usable.append(image)
@@ -61,9 +68,9 @@ def without_unusable(
     return usable
 
 
-def _problem(image: PosedImage) -> DataError | None:
+def _problem(read: Callable[[Any], object], image: object) -> DataError | None:
     try:
-        read_image(image)
+        read(image)
     except DataError as error:
         return error
     return None
