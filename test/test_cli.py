@@ -34,6 +34,7 @@ COMMANDS = [
     ['map', 'build'],
     ['map', 'info'],
     ['map', 'check'],
+    ['map', 'refine'],
     ['map', 'add'],
     ['map', 'remove'],
     ['map', 'merge'],

@@ -191,6 +191,14 @@ class TestRefinement:
         assert check_map(path) == []
 
 
+@pytest.mark.parametrize('value', ['nan', 'inf', '0', '-1'])
+def test_deviations_must_be_numbers(value, noisy_map):
+    arguments = ['map', 'refine', str(noisy_map), '--position-std', value]
+    result = CliRunner().invoke(make_app(), arguments)
+    assert result.exit_code != 0
+    assert not isinstance(result.exception, (AttributeError, TypeError))
+
+
 class TestGoodMap:
     def test_only_what_is_wrong_moves(self, truth, tmp_path):
         pose = truth[4].cam_from_map.inverse()

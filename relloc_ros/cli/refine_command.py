@@ -55,9 +55,9 @@ def refine(
     """Refine noisy poses, a robot's for example, by bundle adjustment with COLMAP.
 
     What the images see together decides how they stand to each other; their positions as they
-    were hold the frame and the scale of the map. Points are triangulated anew. Poses as good as
-    those of a laser scanner get no better: try it on a copy, and `relloc evaluate` both.
-    The map stays as it is until all is done.
+    were hold the frame and the scale of the map. Poses that fit the images already are kept.
+    Points are triangulated anew. The map stays as it is until all is done, and cannot be had back
+    then: work on a copy, and compare both with `relloc evaluate`.
     """
     from relloc_ros.map.refinement import Noise, refine_map
 
@@ -69,7 +69,12 @@ def refine(
         )
     stdout.print(_table(refinement))
     _warn(refinement, position_std, rotation_std)
-    print_note(f'map {map_folder} is refined')
+    if refinement.uncalibrated:
+        print_note(f'calibrate its covariances again: relloc map calibrate {map_folder}')
+    if refinement.moves:
+        print_note(f'map {map_folder} is refined')
+    else:
+        print_note(f'map {map_folder} has the poses it had: its images ask for no others')
 
 
 def _table(refinement: Refinement) -> Table:

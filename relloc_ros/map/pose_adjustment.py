@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import pycolmap
 
 from relloc_ros.camera import Camera
-from relloc_ros.errors import MapError
+from relloc_ros.errors import DataError, MapError
 from relloc_ros.geometry import RigidTransform, pose_error
 from relloc_ros.map import bundle_adjustment
 from relloc_ros.map.noisy_pairs import NoisyPairs
@@ -51,6 +51,13 @@ class Noise:
 
     position: float
     rotation: float
+
+    def __post_init__(self) -> None:
+        """Check that the numbers are deviations."""
+        for name in ('position', 'rotation'):
+            value = getattr(self, name)
+            if not 0.0 < value < math.inf:
+                raise DataError(f'standard deviation of {name} {value} is not positive and finite')
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +253,7 @@ class PoseAdjustment:
         self.poses = list(self._given)
         self.groups = [[row_of[int(image_id)] for image_id in group] for group in groups]
         self.adjusted = {row for group in self.groups for row in group}
+        self.kept &= self.adjusted
         for group in self.groups:
             self._take_over(model, group)
         if not self.kept:

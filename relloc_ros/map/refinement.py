@@ -18,7 +18,7 @@ import pycolmap
 from relloc_ros.camera import Camera
 from relloc_ros.geometry import pose_error
 from relloc_ros.map.bundle_adjustment import image_errors
-from relloc_ros.map.format import Generation, current_generation
+from relloc_ros.map.format import Generation, Manifest, current_generation
 from relloc_ros.map.pair_matching import Progress, match_pairs
 from relloc_ros.map.pose_adjustment import Noise, PoseAdjustment
 from relloc_ros.map.publication import new_generation
@@ -63,6 +63,7 @@ class Refinement:
         left: names of the images that see too little in common with others; as they were.
         num_groups: groups of images that nothing ties together; each keeps its own place.
         num_points: 3D points now.
+        uncalibrated: whether the map's covariances were calibrated, and are not any more.
         error_before: median of the images' reprojection errors with the old poses, pixels.
         error_after: with the new ones.
         cameras: new calibrations by camera ID; empty where they were not refined.
@@ -74,6 +75,7 @@ class Refinement:
     left: tuple[str, ...]
     num_groups: int
     num_points: int
+    uncalibrated: bool
     error_before: float
     error_after: float
     cameras: Mapping[int, Camera]
@@ -121,6 +123,9 @@ def refine_map(
                 _write_cameras(new.database, work.cameras)
             num_points = len(write_model(reference_map, model, new, report))
             update_manifest(old, new)
+            if work.adjusted > work.kept:
+                # They say how wrong poses were in the map as it was.
+                replace(Manifest.read(new.manifest), calibrations=()).write(new.manifest)
             found = _summary(work, reference_map, model, noise)
     cameras = work.cameras if refine_calibration else {}
     return replace(found, num_points=num_points, cameras=cameras)
@@ -154,6 +159,7 @@ def _summary(
         tuple(names[row] for row in range(len(work.poses)) if row not in work.adjusted),
         len(work.groups),
         0,
+        bool(reference_map.calibrations and moves),
         float(np.median(list(before.values()))),
         float(np.median(list(after.values()))),
         {},
