@@ -25,6 +25,7 @@ setup(
     package_data={NAME: ['py.typed', 'evaluation/published/*.yaml', 'evaluation/report/page/*']},
     python_requires='>=3.10',
     install_requires=[
+        'lz4',
         'numpy>=1.26',
         'opencv-python-headless>=4.5',
         'poselib>=2.0.4',

@@ -214,3 +214,12 @@ def test_size_that_an_image_claims(tmp_path: Path, suffix: str) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match='claims 60000x60000 pixels, more than 268435456'):
         image_size(path)
+
+
+def test_topic_that_leads_out(tmp_path: Path) -> None:
+    messages = [info(0.5, '/../../cam/camera_info')]
+    for second in (1.0, 2.0):
+        messages += [pose(second, second), image(second, '/../../cam/image_raw')]
+    bag = write(tmp_path / 'bag', messages)
+    with pytest.raises(DataError, match=r"image name '\.\./\.\./cam/.* does not stay inside"):
+        read_source(bag, options=SourceOptions(pose_frame='cam'))

@@ -110,7 +110,8 @@ def read_source(
     wanted = list(stamps) if list_file is None else _listed(list_file, images, source)
     result = []
     for image in (images[name] for name in wanted):
-        path = source if image.pixels is not None else file_of(found.folder, image.name)
+        file = file_of(found.folder, image.name)
+        path = file if image.pixels is None else source
         stamp_ns = stamps[image.name]
         result.append(
             PosedImage(image.name, path, image.camera, image.cam_from_map, stamp_ns, image.pixels)

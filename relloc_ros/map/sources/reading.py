@@ -162,6 +162,8 @@ def text_lines(path: Path) -> Iterator[str]:
     Raises:
         DataError: missing, unreadable, or not UTF-8.
     """
+    if path.exists() and not path.is_file():
+        raise DataError(f'{path} is no plain file')
     try:
         with path.open(encoding='utf-8-sig') as file:
             yield from file
