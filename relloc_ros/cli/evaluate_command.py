@@ -15,6 +15,7 @@ import typer
 from relloc_ros.cli.console import print_note, print_warning, progress_bar, stdout
 from relloc_ros.cli.gates import FailIf, apply_gates, read_gates
 from relloc_ros.cli.interruption import terminate_quietly
+from relloc_ros.cli.localizing import prepare_localizer
 from relloc_ros.cli.metrics_table import print_metrics
 from relloc_ros.cli.options import (
     ConfigFile,
@@ -148,7 +149,6 @@ def evaluate(
     from relloc_ros.evaluation.sanity import sanity_check
     from relloc_ros.evaluation.writers import prepare_output, write_results
     from relloc_ros.map.reference_map import ReferenceMap
-    from relloc_ros.pipeline import Relocalizer
 
     terminate_quietly()
     gates = read_gates(fail_if)
@@ -185,7 +185,7 @@ def evaluate(
             [stack.enter_context(open_source(path)) for path in negatives or []]
         )
         tracker = _tracker(queries, tracking_config, settings, no_tracker)
-        relocalizer = Relocalizer(reference_map, pipeline_config)
+        relocalizer = prepare_localizer(reference_map, pipeline_config)
         prepare_output(output, overwrite=overwrite)
         pool = stack.enter_context(worker_pool(workers, scheduler))
         run = _localize(

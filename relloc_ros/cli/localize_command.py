@@ -12,6 +12,7 @@ import typer
 
 from relloc_ros.cli.console import print_error
 from relloc_ros.cli.interruption import terminate_quietly
+from relloc_ros.cli.localizing import prepare_localizer
 from relloc_ros.cli.options import (
     ConfigFile,
     LocalizerName,
@@ -57,14 +58,13 @@ def localize(
     The exit code is 1 if an image could not be used at all.
     """
     from relloc_ros.map.reference_map import ReferenceMap
-    from relloc_ros.pipeline import Relocalizer
 
     terminate_quietly()
     pipeline_config = localization_config(config, settings, localizer)
     with ReferenceMap.open(
         map_folder, pipeline_config.descriptor_cache_mb, pipeline_config.weights_folder
     ) as reference_map:
-        relocalizer = Relocalizer(reference_map, pipeline_config)
+        relocalizer = prepare_localizer(reference_map, pipeline_config)
         query_camera = _choose_camera(camera, reference_map)
         num_unusable = 0
         for path in images:

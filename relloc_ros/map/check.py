@@ -61,6 +61,7 @@ def map_info(path: Path) -> dict[str, Any]:
         'points': 'none' if points is None else len(points),
         'retrieval': _retrieval(manifest),
         **({'keyframes': dict(manifest.keyframes)} if manifest.keyframes else {}),
+        'calibration': _calibrations(manifest),
         'cameras': cameras,
         'extent': [round(float(side), 3) for side in extent],
         'size_mb': round(size / 1e6, 1),
@@ -74,6 +75,20 @@ def _global(manifest: Manifest) -> str | dict[str, Any]:
     described = {key: _short(value) for key, value in similarity.items()}
     described.update(content.get('geographic_origin', {}))
     return described or 'identity'
+
+
+def _calibrations(manifest: Manifest) -> str | dict[str, str]:
+    described = {}
+    for each in manifest.calibrations:
+        stale = '' if each.map_id == manifest.map_id else '; the map was changed since'
+        described[f'{each.localizer} {each.settings}'] = (
+            f'scale {each.scale:.3g}, floors {each.position_floor:.3g} {manifest.units} and '
+            f'{each.rotation_floor:.3g} rad, from {each.num_localized} of {each.num_tried} images '
+            f'held out, median NEES {each.median_nees_before:.3g}, then '
+            f'{each.median_nees_after:.3g}, coverage {each.coverage_before:.0%}, then '
+            f'{each.coverage_after:.0%}, {each.created}{stale}'
+        )
+    return described or 'none'
 
 
 def _short(value: float | list[float]) -> str:

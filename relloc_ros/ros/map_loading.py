@@ -32,6 +32,7 @@ class LoadedMap:
         close: frees the map; the localizer cannot be used any more.
         reference_map: what the localizer looks at, for pictures.
         warnings: what is odd about the map, one sentence each.
+        notes: what else there is to say about it.
     """
 
     localizer: MessageLocalizer
@@ -39,6 +40,7 @@ class LoadedMap:
     close: Callable[[], None]
     reference_map: ReferenceMap | None = None
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def load_map(config: NodeConfig, localization: LocalizationConfig) -> LoadedMap:
@@ -69,8 +71,19 @@ def load_map(config: NodeConfig, localization: LocalizationConfig) -> LoadedMap:
     except BaseException:
         reference_map.close()
         raise
-    warnings = tuple(_warnings(reference_map))
-    return LoadedMap(localizer, reference_map.map_id, reference_map.close, reference_map, warnings)
+    warnings = list(_warnings(reference_map))
+    notes: list[str] = []
+    remark = localizer.calibration.remark
+    if remark:
+        (warnings if localizer.calibration.is_warning else notes).append(remark)
+    return LoadedMap(
+        localizer,
+        reference_map.map_id,
+        reference_map.close,
+        reference_map,
+        tuple(warnings),
+        tuple(notes),
+    )
 
 
 def _warnings(reference_map: ReferenceMap) -> Iterator[str]:

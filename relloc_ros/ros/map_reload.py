@@ -34,6 +34,8 @@ class MapInUse(Part):
         """Tell what is odd about the map."""
         for warning in self.session.loaded.warnings:
             self.node.get_logger().warning(warning)
+        for note in self.session.loaded.notes:
+            self.node.get_logger().info(note)
 
     def values(self) -> Mapping[str, object]:
         """Name the map."""

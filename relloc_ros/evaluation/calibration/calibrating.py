@@ -17,7 +17,7 @@ from scipy.stats import chi2
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.errors import DataError
 from relloc_ros.evaluation.calibration.fitting import LEAST_ERRORS, fit_covariances
-from relloc_ros.evaluation.calibration.measuring import VIEW_SHIFT, HeldOut, Progress, hold_out
+from relloc_ros.evaluation.calibration.measuring import HeldOut, Progress, hold_out
 from relloc_ros.evaluation.uncertainty import normalized_errors
 from relloc_ros.map.calibration import Calibration, settings_hash
 from relloc_ros.map.editing import changing
@@ -100,7 +100,7 @@ def calibrate(
         created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
         num_tried=held_out.num_tried,
         num_localized=len(held_out),
-        view_shift=VIEW_SHIFT,
+        view_shift=held_out.view_shift,
         median_nees_before=0.0,
         median_nees_after=0.0,
         coverage_before=0.0,

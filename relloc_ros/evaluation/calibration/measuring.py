@@ -23,13 +23,16 @@ from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.pipeline import Relocalizer
 from relloc_ros.structures import PoseEstimate
 
-__all__ = ['VIEW_SHIFT', 'HeldOut', 'Progress', 'hold_out']
+__all__ = ['HeldOut', 'Progress', 'hold_out']
 
 Progress = Callable[[int, int, str], None]
 
-VIEW_SHIFT = 0.2
-"""Share of an image's width by which an image left out differs from all others at least. The
-queries of six data sets differ from the map image most like them by 0.1 to 0.3."""
+VIEW_SHIFTS = (0.2, 0.1, 0.05, 0.0)
+"""Shares of an image's width by which an image left out differs from all others at least. The
+queries of six data sets differ from the map image most like them by 0.1 to 0.3. The others are for
+maps so small or so sparse that hardly anything is left: the first with enough poses is taken."""
+LEAST_LOCALIZED = 6
+LEAST_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,12 +44,14 @@ class HeldOut:
         truths: N map_from_cam in the map.
         num_inliers: (N,) 0 where the localizer counts none.
         num_tried: images that were held out.
+        view_shift: share of an image's width by which they differ from all others at least.
     """
 
     estimates: Sequence[PoseEstimate]
     truths: Sequence[RigidTransform]
     num_inliers: NDArray[np.intp]
     num_tried: int
+    view_shift: float
 
     def __len__(self) -> int:
         """Return the number of poses found."""
@@ -89,24 +94,43 @@ def hold_out(
         ConfigError: no such localizer.
         MapError: the map lacks what the localizer needs.
     """
-    report = progress or (lambda done, total, stage: None)
     shifts = ViewShifts(reference_map)
-    held_out = HeldOutMap(reference_map, with_points=config.localizer == 'structure')
+    held_out_map = HeldOutMap(reference_map, with_points=config.localizer == 'structure')
     ungated = replace(config, max_position_std=0.0, max_orientation_std=0.0, covariance_scale=1.0)
-    relocalizer = Relocalizer(held_out, ungated)
+    relocalizer = Relocalizer(held_out_map, ungated)
     rows = _spread(reference_map.num_images, samples)
+    found = HeldOut((), (), np.empty(0, dtype=np.intp), len(rows), 0.0)
+    for view_shift in VIEW_SHIFTS:
+        excluded = [shifts.of(row) < view_shift for row in rows]
+        found = _hold_out(relocalizer, held_out_map, rows, excluded, view_shift, progress)
+        if len(found) >= max(LEAST_LOCALIZED, LEAST_SHARE * len(rows)):
+            break
+    return found
+
+
+def _hold_out(
+    relocalizer: Relocalizer,
+    held_out_map: HeldOutMap,
+    rows: Sequence[int],
+    excluded: Sequence[NDArray[np.bool_]],
+    view_shift: float,
+    progress: Progress | None,
+) -> HeldOut:
+    """Localize each of some images, without those (N,) that are excluded."""
+    report = progress or (lambda done, total, stage: None)
+    name = relocalizer.config.localizer
     estimates, truths, num_inliers = [], [], []
-    for done, row in enumerate(rows):
-        report(done, len(rows), config.localizer)
-        excluded = shifts.of(row) < VIEW_SHIFT
-        excluded[row] = True
-        found = relocalizer.process(held_out.hold_out(row, excluded))
+    for done, (row, without) in enumerate(zip(rows, excluded, strict=True)):
+        report(done, len(rows), name)
+        without[row] = True
+        found = relocalizer.process(held_out_map.hold_out(row, without))
         if found.camera_pose is not None:
             estimates.append(found.camera_pose)
-            truths.append(reference_map.cam_from_map(row).inverse())
+            truths.append(held_out_map.cam_from_map(row).inverse())
             num_inliers.append(found.num_inliers)
-    report(len(rows), len(rows), config.localizer)
-    return HeldOut(estimates, truths, np.array(num_inliers, dtype=np.intp), len(rows))
+    report(len(rows), len(rows), name)
+    inliers = np.array(num_inliers, dtype=np.intp)
+    return HeldOut(estimates, truths, inliers, len(rows), view_shift)
 
 
 def _spread(count: int, samples: int) -> list[int]:

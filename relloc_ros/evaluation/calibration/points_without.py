@@ -90,7 +90,7 @@ def _triangulate(
         step, solvable = _step(positions, which, observed, rotations, centres)
         known &= solvable
         positions = np.asarray(positions + step, dtype=np.float64)
-    return positions, known & np.isfinite(positions).all(axis=1)
+    return positions, np.asarray(known & np.isfinite(positions).all(axis=1))
 
 
 def _step(
@@ -112,12 +112,12 @@ def _step(
     information, gradient = np.zeros((count, 3, 3)), np.zeros((count, 3))
     np.add.at(information, which, np.einsum('oki,okj->oij', jacobians, jacobians))
     np.add.at(gradient, which, np.einsum('oki,ok->oi', jacobians, residuals))
-    values: Array = np.linalg.eigvalsh(information)
+    values = np.linalg.eigvalsh(information)
     solvable = values[:, 0] > MIN_RECIPROCAL_CONDITION * values[:, 2]
     information[~solvable] = np.eye(3)
-    step: Array = -np.linalg.solve(information, gradient[:, :, None])[:, :, 0]
+    step = -np.linalg.solve(information, gradient[:, :, None])[:, :, 0]
     step[~solvable] = 0.0
-    return step, solvable
+    return np.asarray(step, dtype=np.float64), np.asarray(solvable)
 
 
 def _normalized(
