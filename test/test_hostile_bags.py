@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 import sqlite3
 import struct
@@ -193,6 +194,25 @@ def test_limit_of_each_compression_of_ros1(
     assert read_all(bag) == 1
     monkeypatch.setattr(expansion, 'MAX_EXPANDED_BYTES', MIB)
     with pytest.raises(DataError, match=r'expands to more than|claims \d+ bytes'):
+        read_all(bag)
+
+
+@pytest.mark.parametrize('suffix', ['.mcap', '.db3'])
+@pytest.mark.parametrize('bare', [True, False])
+def test_pipe_instead_of_a_file(tmp_path: Path, suffix: str, bare: bool) -> None:
+    plugin = StoragePlugin.MCAP if suffix == '.mcap' else StoragePlugin.SQLITE3
+    bag = write_large(tmp_path / 'bag', CompressionMode.NONE, plugin)
+    (file,) = bag.glob(f'*{suffix}')
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(DataError, match=rf'bag{suffix} is no plain file'):
+        read_all(file if bare else bag)
+
+
+def test_huge_values_in_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bag = write_large(tmp_path / 'bag', CompressionMode.NONE, StoragePlugin.SQLITE3)
+    monkeypatch.setattr(ros2_storage, 'MAX_EXPANDED_BYTES', MIB)
+    with pytest.raises(DataError, match='too big'):
         read_all(bag)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 import sqlite3
 from typing import Any
 
@@ -34,6 +35,7 @@ class _CheckedMcap(McapReader):  # type: ignore[misc]
 
     def open(self) -> None:
         """Open it, and see how much of it would be in memory at once."""
+        _check_file(self.path)
         super().open()
         expanded = _most_open(self.chunks)
         if expanded > MAX_OPEN_BYTES:
@@ -49,6 +51,7 @@ class _CheckedSqlite3(Sqlite3Reader):  # type: ignore[misc]
 
     def open(self) -> None:
         """Open it if its tables are tables."""
+        _check_file(self.path)
         uri = f'{self.path.resolve().as_uri()}?mode=ro&immutable=1'
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             problem = not_plain(connection, TABLES)
@@ -78,6 +81,12 @@ class CheckedReader(Ros2Reader):  # type: ignore[misc]
         '.mcap': _CheckedMcap,
         '.db3': _CheckedSqlite3,
     }
+
+
+def _check_file(path: Path) -> None:
+    # Who opens a pipe waits for ever.
+    if not path.is_file():
+        raise DataError(f'{path.name} is no plain file')
 
 
 def _most_open(chunks: Sequence[Any]) -> int:
