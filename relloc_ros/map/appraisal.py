@@ -18,6 +18,7 @@ from relloc_ros.map.feature_store import FeatureStore
 from relloc_ros.map.findings import Finding, Level, some_of
 from relloc_ros.map.format import Manifest, current_generation
 from relloc_ros.map.image_index import ImageEntry, ImageIndex, StoredIndex
+from relloc_ros.map.upright import tilt_of_z
 
 __all__ = ['appraise_map']
 
@@ -60,6 +61,7 @@ def appraise_map(path: Path) -> list[Finding]:
         *_poor_images(entries, index, counts),
         *(finding for key, camera in cameras.items() for finding in _odd_camera(key, camera)),
         *_thumbnails(generation.thumbnails, len(entries)),
+        *_tilt(poses),
     ]
 
 
@@ -197,4 +199,20 @@ def _thumbnails(folder: Path, count: int) -> Iterator[Finding]:
             figure=float(count - present),
             unit='images',
             remedy='none is needed: debug images and reports show less',
+        )
+
+
+def _tilt(poses: list[RigidTransform]) -> Iterator[Finding]:
+    """Robots need a map whose z axis points up."""
+    tilt = tilt_of_z(np.array([pose.rotation for pose in poses]))
+    if tilt is not None:
+        degrees = float(np.degrees(tilt))
+        yield Finding(
+            Level.NOTE,
+            'not_upright',
+            f'the z axis of the map is {degrees:.0f} degrees from up, to judge by its cameras',
+            figure=degrees,
+            unit='degrees',
+            remedy='for a robot, whose TF and 2D poses would be wrong, build it from poses in a '
+            'frame whose z is up',
         )

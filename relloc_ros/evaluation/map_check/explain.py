@@ -138,7 +138,7 @@ def is_confirmed(finding: Finding, adjustment: Adjustment | None) -> bool:
         return True
     values, stds = adjustment.camera(ids[finding.subjects[0]])
     if finding.kind == 'principal_point':
-        return bool(np.abs(values[1:]).max() >= MIN_CONFIRMED * abs(finding.figure))
+        return bool((values[1:] / finding.figure).max() >= MIN_CONFIRMED)
     if finding.kind == 'focal_length':
         difference = abs(0.01 * finding.figure - float(values[0]))
         return difference <= SIGNIFICANT_ADJUSTED * float(stds[0]) + MIN_FOCAL_SHARE
