@@ -33,7 +33,7 @@ setup(
         'pydantic>=2',
         'pyyaml',
         'rich',
-        'rosbags>=0.10',
+        'rosbags>=0.11.8',
         'scipy>=1.8',
         'setuptools',
         'threadpoolctl',
