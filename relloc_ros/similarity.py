@@ -22,8 +22,9 @@ __all__ = ['Fit', 'Similarity', 'fit_along', 'fit_points', 'fit_robust', 'ratio_
 
 MAX_SAMPLES = 500
 """Of three points, half of them wrong, 34 already hold a good one with 99 %."""
-GATE = 2.5
-"""Of the median residual: 99.9 % of Gaussian errors in three dimensions are within it."""
+GATE = 3.5
+"""Of the median residual: five standard deviations of Gaussian errors in three dimensions. Maps
+that are bent have residuals that are not Gaussian, and are to be fitted as a whole."""
 REFITS = 10
 ROUNDING = 1e-9
 ROUNDING_ANGLE = 1e-7

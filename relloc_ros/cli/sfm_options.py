@@ -154,7 +154,7 @@ def poses_by_sfm(
             refine_cameras=known_camera is None,
             progress=progress,
         )
-    _tell(found, len(unposed))
+    _tell(found, len(unposed), known_camera is None)
     if reference is None:
         return FoundPoses(found.posed)
     try:
@@ -204,11 +204,19 @@ def _images_in(source: Path) -> Path:
     return source / 'images' if (source / 'images').is_dir() else source
 
 
-def _tell(found: Reconstructed, count: int) -> None:
+def _tell(found: Reconstructed, count: int, is_refined: bool) -> None:
     print_note(
         f'structure from motion: {len(found.posed)} of {count} images registered, '
         f'{found.num_points} points, mean reprojection error {found.mean_error_px:.2f} pixels'
     )
+    cameras = list(dict.fromkeys(image.camera for image in found.posed))
+    if is_refined and len(cameras) == 1:
+        numbers = ','.join(f'{value:.6g}' for value in cameras[0].params)
+        size = f'{cameras[0].width},{cameras[0].height}'
+        print_note(
+            f'camera found: {cameras[0].model},{size},{numbers} (images of this camera are '
+            'localized best by the same numbers)'
+        )
     if found.left_out:
         more = f' and {len(found.left_out) - SHOWN} more' if len(found.left_out) > SHOWN else ''
         print_warning(f'left out: {", ".join(found.left_out[:SHOWN])}{more}')
