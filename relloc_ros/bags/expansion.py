@@ -38,6 +38,8 @@ MAX_FILE_RATIO = 100
 
 STEP_BYTES = 8 * 2**20
 
+TRUSTED = 'one you trust is read after `ros2 bag convert` or `rosbag decompress`'
+
 
 class _Decompressor(Protocol):
     @property
@@ -66,7 +68,7 @@ def expand(make: Callable[[], _Decompressor], data: bytes, limit: int) -> bytes:
     """
     if limit > MAX_EXPANDED_BYTES:
         raise DataError(
-            f'a compressed part claims {limit} bytes, {MAX_EXPANDED_BYTES} are allowed'
+            f'a compressed part claims {limit} bytes, {MAX_EXPANDED_BYTES} are allowed ({TRUSTED})'
         )
     parts: list[bytes] = []
     total = 0
@@ -77,7 +79,9 @@ def expand(make: Callable[[], _Decompressor], data: bytes, limit: int) -> bytes:
             data = b''
             total += len(part)
             if total > limit:
-                raise DataError(f'a compressed part expands to more than {limit} bytes')
+                raise DataError(
+                    f'a compressed part expands to more than {limit} bytes ({TRUSTED})'
+                )
             if not part and not frame.eof and frame.needs_input:
                 raise ValueError('a compressed part is truncated')
             parts.append(part)
