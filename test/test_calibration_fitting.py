@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Scale and floors from errors of known covariance."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+from relloc_ros.evaluation.calibration.fitting import fit_covariances
+
+SCALE, POSITION_FLOOR, ROTATION_FLOOR = 3.0, 0.01, 0.002
+UNITS = np.repeat([0.01, 0.002], 3)
+
+
+def draw(count, seed, outliers=0.0, scale=SCALE):
+    """Draw errors of covariance 100 scale / inliers S + floors, a share of them ten times larger.
+
+    Returns:
+        Errors, the localizer's covariances S, inliers, true covariances.
+    """
+    rng = np.random.default_rng(seed)
+    roots = rng.normal(size=(count, 6, 6)) + 2.0 * np.eye(6)
+    sizes = np.exp(rng.normal(size=count))
+    covariances = (roots @ roots.transpose(0, 2, 1)) * np.outer(UNITS, UNITS) / 10.0
+    covariances *= sizes[:, None, None]
+    inliers = rng.integers(20, 800, size=count)
+    floors = np.diag(np.repeat([POSITION_FLOOR**2, ROTATION_FLOOR**2], 3))
+    true = scale * (100.0 / inliers)[:, None, None] * covariances + floors
+    errors = np.einsum('nij,nj->ni', np.linalg.cholesky(true), rng.normal(size=(count, 6)))
+    errors[rng.random(count) < outliers] *= 10.0
+    return errors, covariances, inliers, true
+
+
+def calibrated(fit, covariances, inliers):
+    floors = np.diag(np.repeat([fit.position_floor**2, fit.rotation_floor**2], 3))
+    return fit.scale * (100.0 / inliers)[:, None, None] * covariances + floors
+
+
+def nees(errors, covariances):
+    return np.einsum('ni,ni->n', errors, np.linalg.solve(covariances, errors[..., None])[..., 0])
+
+
+@pytest.mark.parametrize('outliers', [0.0, 0.03])
+def test_finds_scale_and_floors(outliers):
+    fit = fit_covariances(*draw(300, 1, outliers)[:3])
+    # Wider than a normal distribution's by what the t distribution's 95 % ask for.
+    assert SCALE < fit.scale < 2.2 * SCALE
+    assert POSITION_FLOOR < fit.position_floor < 1.5 * POSITION_FLOOR
+    assert ROTATION_FLOOR < fit.rotation_floor < 1.5 * ROTATION_FLOOR
+
+
+@pytest.mark.parametrize('count', [15, 30, 120])
+@pytest.mark.parametrize('outliers', [0.0, 0.03])
+def test_covers_errors_that_it_has_not_seen(count, outliers):
+    inside, medians = [], []
+    for seed in range(4):
+        fit = fit_covariances(*draw(count, seed, outliers)[:3])
+        errors, covariances, inliers, _ = draw(400, 100 + seed)
+        found = nees(errors, calibrated(fit, covariances, inliers))
+        inside.append(np.mean(found <= chi2.ppf(0.95, 6)))
+        medians.append(np.median(found))
+    assert np.mean(inside) > 0.93
+    assert 2.0 < np.mean(medians) < 6.0
+
+
+def test_outliers_do_not_inflate():
+    clean = fit_covariances(*draw(120, 5)[:3])
+    dirty = fit_covariances(*draw(120, 5, outliers=0.05)[:3])
+    assert dirty.scale < 2.0 * clean.scale
+    assert dirty.position_floor < 2.0 * clean.position_floor
+
+
+def test_covariances_that_are_too_large_shrink():
+    errors, covariances, inliers, _ = draw(200, 2, scale=0.05)
+    assert fit_covariances(errors, covariances, inliers).scale < 0.2
+
+
+def test_without_inliers():
+    errors, covariances, inliers, _ = draw(200, 3)
+    as_they_are = (100.0 / inliers)[:, None, None] * covariances
+    none = np.zeros(len(inliers), dtype=int)
+    fit = astuple(fit_covariances(errors, as_they_are, none))
+    expected = astuple(fit_covariances(errors, covariances, inliers))
+    np.testing.assert_allclose(fit, expected, rtol=1e-2)
+
+
+def test_too_few():
+    with pytest.raises(ValueError, match='5 errors, 6 are needed'):
+        fit_covariances(*draw(5, 4)[:3])
