@@ -32,7 +32,7 @@ from relloc_ros.evaluation.map_check.explain import depth_findings
 from relloc_ros.evaluation.map_check.own_camera import own_camera
 from relloc_ros.evaluation.map_check.pairs import image_motions
 from relloc_ros.evaluation.map_check.parts import fit_similarity, parts_of
-from relloc_ros.evaluation.map_check.pose_outliers import find_outliers
+from relloc_ros.evaluation.map_check.pose_outliers import find_outliers, noticeable
 from relloc_ros.geometry import RigidTransform, exp_so3
 from relloc_ros.map.appraisal import appraise_map
 from relloc_ros.map.builder import build_map
@@ -350,6 +350,8 @@ class TestParts:
         assert adjustment.shift_std == pytest.approx(0.02, rel=0.5)
         assert adjustment.turn_std == pytest.approx(np.deg2rad(0.3), rel=0.5)
         assert find_outliers(adjustment) == []
+        # A false alarm in a thousand maps, with tails half as long again as normal ones.
+        assert noticeable(adjustment)[0] == pytest.approx(8.7 * adjustment.shift_std, rel=0.05)
 
     def test_pose_beyond_the_errors_of_the_others(self):
         pairs = with_wrong_poses(

@@ -26,7 +26,11 @@ from relloc_ros.evaluation.map_check.explain import (
     is_confirmed,
     time_findings,
 )
-from relloc_ros.evaluation.map_check.explain_poses import outlier_findings, suspect_findings
+from relloc_ros.evaluation.map_check.explain_poses import (
+    outlier_findings,
+    sensitivity_finding,
+    suspect_findings,
+)
 from relloc_ros.evaluation.map_check.leave_one_out import LeaveOneOut, LeftOut
 from relloc_ros.evaluation.map_check.pairs import image_motions, verified_pairs
 from relloc_ros.evaluation.map_check.parts import part_findings
@@ -114,6 +118,8 @@ def check_by_localizing(
         *_depths(reference_map, left_outs),
         *coverage_findings([p for p in places if p.index not in wrong], reference_map.units),
     ]
+    if adjustment is not None:
+        findings.append(sensitivity_finding(adjustment, reference_map.units))
     report(1, 1, 'comparing')
     return DeepCheck(findings, places, reference_map.num_images)
 

@@ -11,12 +11,12 @@ import numpy as np
 from relloc_ros.evaluation.map_check.adjustment import Adjustment
 from relloc_ros.evaluation.map_check.corrections import PosedPair
 from relloc_ros.evaluation.map_check.own_camera import OwnCamera, own_camera
-from relloc_ros.evaluation.map_check.pose_outliers import PoseOutlier
+from relloc_ros.evaluation.map_check.pose_outliers import PoseOutlier, noticeable
 from relloc_ros.evaluation.map_check.suspects import Suspect, swapped
 from relloc_ros.map.findings import Finding, Level
 from relloc_ros.map.reference_map import ReferenceMap
 
-__all__ = ['outlier_findings', 'suspect_findings']
+__all__ = ['outlier_findings', 'sensitivity_finding', 'suspect_findings']
 
 REMEDY = 'take it out of the map, or mend its pose and build the map again'
 
@@ -86,6 +86,20 @@ def outlier_findings(
             else _wrong_camera(name, other)
         )
     return findings
+
+
+def sensitivity_finding(adjustment: Adjustment, units: str) -> Finding:
+    """Say what would not be noticed: no finding is no proof."""
+    shift, turn = noticeable(adjustment)
+    return Finding(
+        Level.NOTE,
+        'sensitivity',
+        f'the poses agree with the matches within {adjustment.shift_std:.2g} {units} and '
+        f'{np.degrees(adjustment.turn_std):.2g} degrees about each axis: what is off by less than '
+        f'some {shift:.2g} {units} and {np.degrees(turn):.2g} degrees need not be noticed',
+        figure=shift,
+        unit=units,
+    )
 
 
 def _outlier(outlier: PoseOutlier, adjustment: Adjustment, name: str, units: str) -> Finding:

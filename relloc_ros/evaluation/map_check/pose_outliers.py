@@ -18,7 +18,7 @@ from relloc_ros.evaluation.map_check.adjustment import Adjustment
 from relloc_ros.evaluation.map_check.linearized_pairs import POSE
 from relloc_ros.geometry import Array
 
-__all__ = ['PoseOutlier', 'find_outliers']
+__all__ = ['PoseOutlier', 'find_outliers', 'noticeable']
 
 FALSE_ALARMS = 1e-3
 """Of a whole map, were the errors of its poses normal."""
@@ -66,6 +66,13 @@ def find_outliers(adjustment: Adjustment) -> list[PoseOutlier]:
                 PoseOutlier(adjustment.images[place], float(shift), float(turn), score)
             )
     return sorted(outliers, key=lambda outlier: -outlier.score)
+
+
+def noticeable(adjustment: Adjustment) -> tuple[float, float]:
+    """Shift, map units, and turn, radians, from which on poses with good matches stand out."""
+    alarms = FALSE_ALARMS / len(adjustment.images)
+    factor = TAILS * float(np.sqrt(chi2.isf(alarms, POSE)))
+    return factor * adjustment.shift_std, factor * adjustment.turn_std
 
 
 class _Tests:
