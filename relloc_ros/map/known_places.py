@@ -143,7 +143,15 @@ def _from_exif(path: Path) -> KnownPlaces:
 
 def _from_source(path: Path) -> KnownPlaces:
     _, chosen = find_format(path)
-    images = unique_names(chosen.read(path, SourceOptions()).images, path)
+    try:
+        images = unique_names(chosen.read(path, SourceOptions()).images, path)
+    except DataError as error:
+        if '--' not in str(error):
+            raise
+        raise DataError(
+            f'{error}; for this source build a map with these options by `relloc map build`, and '
+            'align to that map'
+        ) from error
     named = {name: _place(image.cam_from_map.inverse()) for name, image in images.items()}
     track = TransformHistory()
     for image in images.values():
