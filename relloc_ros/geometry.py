@@ -77,7 +77,8 @@ class RigidTransform:
         position = np.array(translation, dtype=np.float64)
         if not (np.isfinite(quat).all() and np.isfinite(position).all()):
             raise DataError(f'pose has a number that is not finite: {quat}, {position}')
-        norm = float(np.linalg.norm(quat))
+        with np.errstate(over='ignore'):
+            norm = float(np.linalg.norm(quat))
         if abs(norm - 1.0) > MAX_QUATERNION_NORM_ERROR:
             raise DataError(f'quaternion {quat} (w, x, y, z) has length {norm:.4f} instead of 1')
         return cls(quaternions.quat2mat(quat / norm), position)
