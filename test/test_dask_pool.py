@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from rendered_room import look, write_views
 
@@ -86,6 +87,14 @@ def is_alive(process):
 def pool():
     with local_workers(2) as tasks:
         yield tasks
+
+
+@pytest.fixture(scope='module')
+def cluster():
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, dashboard_address='127.0.0.1:0'
+    ) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope='module')
@@ -216,18 +225,20 @@ def test_another_map_under_the_same_path(plain_map):
 
 
 class TestScheduler:
-    @pytest.fixture(scope='class')
-    def cluster(self):
-        with distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, dashboard_address='127.0.0.1:0'
-        ) as cluster:
-            yield cluster
-
-    def test_its_workers_do_the_work(self, cluster, posed, plain_map, tmp_path):
+    def test_its_workers_do_the_work(self, cluster, posed, plain_map, tmp_path, monkeypatch):
+        # The workers are in another folder than we.
+        monkeypatch.chdir(posed[0].path.parent)
+        nearby = [replace(image, path=Path(image.path.name)) for image in posed]
+        output = Path(os.path.relpath(tmp_path / 'map'))
         with scheduled_workers(cluster.scheduler_address) as pool:
             assert pool.parallelism() == 2
-            shared = build_map(posed, tmp_path / 'map', CONFIG, pool=pool)
-        assert content(shared) == content(plain_map)
+            shared = build_map(nearby, output, CONFIG, pool=pool)
+            triangulate_map(shared, pool=pool)
+        with ReferenceMap.open(plain_map) as expected, ReferenceMap.open(shared) as found:
+            np.testing.assert_array_equal(
+                found.features(4).points2D, expected.features(4).points2D
+            )
+            assert found.points is not None
         assert worker_processes(os.getpid())
 
     def test_other_versions(self, cluster, monkeypatch):

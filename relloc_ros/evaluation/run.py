@@ -20,6 +20,7 @@ from relloc_ros.errors import DataError
 from relloc_ros.evaluation.failures import Failure, FailureAnalysis
 from relloc_ros.evaluation.outcomes import LeftOut, Outcome, Run
 from relloc_ros.evaluation.queries import Answer, Queries, Query
+from relloc_ros.map.image_description import in_full
 from relloc_ros.map.same_map import open_same
 from relloc_ros.parallel import Task, TaskPool
 from relloc_ros.pipeline import Relocalizer
@@ -118,8 +119,8 @@ def _ask_all(
             yield query, _ask(localizer, query)
         return
     reference_map = relocalizer.reference_map
-    path, map_id = reference_map.path.resolve(), reference_map.map_id
-    make = partial(_open_localizer, path, map_id, relocalizer.config, leave_out)
+    path, map_id = reference_map.path.absolute(), reference_map.map_id
+    make = partial(_open_localizer, path, map_id, in_full(relocalizer.config), leave_out)
     kept, sent = tee(queries)
     yield from zip(kept, pool.map(Task(_ask, localizer, make), sent), strict=True)
 

@@ -10,9 +10,8 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,11 +22,12 @@ from relloc_ros.map.checksums import content_checksums, make_map_id
 from relloc_ros.map.colmap_workspace import FeatureWriter, write_workspace
 from relloc_ros.map.format import FRAME_ID, Generation, Manifest
 from relloc_ros.map.global_frame import GlobalFrame
-from relloc_ros.map.image_index import ImageEntry, ImageIndex, image_digest
+from relloc_ros.map.image_description import Describer, describe, in_full, open_describer
+from relloc_ros.map.image_index import ImageEntry, ImageIndex
 from relloc_ros.map.publication import new_generation
 from relloc_ros.map.sources import PosedImage, read_image
 from relloc_ros.parallel import Task, TaskPool, ThreadTasks
-from relloc_ros.vision.features import FeatureExtractor, LocalFeatures, create_extractor
+from relloc_ros.vision.features import FeatureExtractor, create_extractor
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
 
 __all__ = ['Progress', 'build_map', 'check_names', 'write_features', 'write_manifest']
@@ -37,7 +37,6 @@ Progress = Callable[[int, int, str], None]
 
 MAX_TRAINING_IMAGES = 1000
 WORKERS = 2
-THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 320, 80
 
 
 def build_map(
@@ -203,21 +202,6 @@ class _TrainingImages(Sequence[NDArray[np.uint8]]):
         return image
 
 
-class _Describer(NamedTuple):
-    extractor: FeatureExtractor
-    max_keypoints: int
-    descriptor: GlobalDescriptor
-
-
-class _Described(NamedTuple):
-    """All that a map keeps of an image's pixels."""
-
-    features: LocalFeatures
-    vector: NDArray[np.float32]
-    digest: str
-    thumbnail: bytes
-
-
 def write_features(
     posed: Sequence[PosedImage],
     entries: Sequence[ImageEntry],
@@ -247,10 +231,11 @@ def write_features(
         DataError: an image that is unreadable or not of its camera's size.
         WorkerError: the pool's workers cannot be reached, or die.
     """
+    weights = extractor.weights
     task = Task(
-        _describe,
-        _Describer(extractor, config.max_keypoints, descriptor),
-        partial(_open_describer, config, generation.vocabulary.resolve(), extractor.weights),
+        describe,
+        Describer(extractor, config.max_keypoints, descriptor),
+        partial(open_describer, in_full(config), generation.vocabulary.absolute(), weights),
     )
     descriptors = np.empty((len(posed), descriptor.dimension), dtype=np.float32)
     digests = []
@@ -266,34 +251,3 @@ def write_features(
             digests.append(described.digest)
             report(i + 1, len(posed), 'features')
     return descriptors, digests
-
-
-def _open_describer(config: MapConfig, vocabulary: Path, weights: str) -> _Describer:
-    """Make in a worker what the builder has."""
-    extractor = create_extractor(config.features, config.weights_folder)
-    extractor.prepare()
-    if extractor.weights != weights:
-        raise DataError(
-            f'a worker has other weights of {config.features} than the one that builds the map: '
-            'install the same packages, or give all the same weights_folder'
-        )
-    kind = GLOBAL_DESCRIPTORS[config.global_descriptor]
-    descriptor = kind.load(vocabulary, config.weights_folder)
-    descriptor.prepare()
-    return _Describer(extractor, config.max_keypoints, descriptor)
-
-
-def _describe(describer: _Describer, image: PosedImage) -> _Described:
-    pixels = read_image(image)
-    features = describer.extractor.extract(pixels, describer.max_keypoints)
-    vector = describer.descriptor.describe(pixels)
-    return _Described(features, vector, image_digest(pixels), _thumbnail(pixels))
-
-
-def _thumbnail(pixels: NDArray[np.uint8]) -> bytes:
-    """Give a small copy as JPEG, for people: debug images and reports show it."""
-    height, width = pixels.shape[:2]
-    scale = min(1.0, THUMBNAIL_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return bytes(cv2.imencode('.jpg', small, [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY])[1])

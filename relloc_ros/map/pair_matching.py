@@ -79,7 +79,7 @@ def match_pairs(
     task = Task(
         _match_and_verify,
         _Matcher(reference_map, make_verify(reference_map)),
-        partial(_open_matcher, reference_map.path.resolve(), reference_map.map_id, make_verify),
+        partial(_open_matcher, reference_map.path.absolute(), reference_map.map_id, make_verify),
         BATCH,
     )
     ids = reference_map.image_ids

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ __all__ = ['PosedImage', 'check_size', 'image_size', 'read_image', 'read_pixels'
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PosedImage:
-    """An image with camera and pose, its pixels still on disk.
+    """An image with camera and pose, its pixels still on disk. A pickled copy has a full path.
 
     Attributes:
         name: path relative to the images folder, unique in its source.
@@ -39,6 +40,12 @@ class PosedImage:
     cam_from_map: RigidTransform
     stamp_ns: int
     pixels: PixelSource | None = None
+
+    def __reduce__(self) -> tuple[type[PosedImage], tuple[Any, ...]]:
+        """Send what another process finds, wherever it runs."""
+        path = self.path.absolute()
+        pose = self.cam_from_map
+        return PosedImage, (self.name, path, self.camera, pose, self.stamp_ns, self.pixels)
 
 
 def read_image(posed: PosedImage) -> NDArray[np.uint8]:

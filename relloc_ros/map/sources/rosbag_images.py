@@ -210,7 +210,7 @@ class BagImages:
 
     def __reduce__(self) -> tuple[type[BagImages], tuple[Path, str]]:
         """Send what opens the bag again."""
-        return BagImages, (self._path, self._topic)
+        return BagImages, (self._path.absolute(), self._topic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
