@@ -33,11 +33,11 @@ from relloc_ros.vision.relative_pose import MatchedPoints
 
 __all__ = ['Noise', 'PoseAdjustment']
 
-AS_GOOD_FACTOR, AS_GOOD_PX = 1.25, 0.05
-"""Where an image fits its given pose with no larger an error than its new pose and this, the given
-one is as good as its keypoints can tell."""
-AS_GOOD_SHARE = 0.5
-"""Of such images, from which on the map was good but for some."""
+GOOD_FACTOR, WRONG_FACTOR, SLACK_PX = 2.0, 5.0, 0.05
+"""A given pose is good if its error is at most so many times that of the new pose, and wrong if it
+is more than so many times; between the two it is as good as the poses about it."""
+GOOD_SHARE = 0.5
+"""Of good poses, from which on a map was good but for some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ ROUNDS = (
 )
 """After the first, whose limits follow the noise of the poses."""
 FIRST_LOSS_PX = 4.0
-NOISE_STDS = 3.0
+NOISE_STDS, MAX_FIRST_ANGLE_DEG = 3.0, 15.0
 MUCH_BETTER, LEAST_NOISE = 0.5, 0.02
 """Parts of the noise that was said: noise that is so large moves the images about so far."""
 MEDIAN_LENGTH = 1.538
@@ -187,24 +187,24 @@ class PoseAdjustment:
         model = self.triangulated()
         after = bundle_adjustment.image_errors(model)
         before = self.errors_before(model)
-        row_of = {image_id: row for row, image_id in enumerate(self._ids)}
-        good = {
-            row_of[image_id]
-            for image_id, error in after.items()
-            if before[image_id] <= AS_GOOD_FACTOR * error + AS_GOOD_PX
-        } & self.adjusted
-        if len(good) < AS_GOOD_SHARE * len(self.adjusted):
+        ratios = {
+            row: before[image_id] / (after[image_id] + SLACK_PX)
+            for row, image_id in enumerate(self._ids)
+            if image_id in after and row in self.adjusted
+        }
+        if sum(ratio <= GOOD_FACTOR for ratio in ratios.values()) < GOOD_SHARE * len(ratios):
             return
-        self.kept = good
-        for row in good:
+        self.kept = {row for row, ratio in ratios.items() if ratio <= WRONG_FACTOR}
+        for row in self.kept:
             self.poses[row] = self._given[row]
-        if good < self.adjusted:
+        if self.kept < self.adjusted:
             for each in (ROUNDS[0], ROUNDS[-1]):
                 self.verify_again(pairs, each.max_epipolar_px)
                 self._adjust(each)
 
     def _first_round(self) -> _Round:
         angle = math.radians(MAX_ANGLE_DEG) + NOISE_STDS * self._noise.rotation
+        angle = min(angle, math.radians(MAX_FIRST_ANGLE_DEG))
         focal_length = max(camera.mean_focal_length for camera in self.cameras.values())
         return _Round(0.0, math.degrees(angle), angle * focal_length, FIRST_LOSS_PX)
 
