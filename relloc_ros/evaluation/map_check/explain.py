@@ -98,7 +98,7 @@ def focal_findings(
     for key in adjustment.camera_ids:
         values, stds = adjustment.camera(key)
         share, std = float(values[0]), float(stds[0])
-        if held is not None and _decides(held, key, share, std):
+        if held is not None and key in held.cameras and held.camera_stds[key][0] <= std:
             continue
         least = max(MIN_FOCAL_SHARE, SIGNIFICANT_ADJUSTED * std)
         if least <= abs(share) <= MAX_FOCAL_SHARE:
@@ -116,14 +116,6 @@ def half_pixel_findings(adjustment: Adjustment) -> list[Finding]:
         if _is_half_pixel(values[1:], stds[1:]):
             findings.append(_half_pixel(key, values[1:], stds[1:]))
     return findings
-
-
-def _decides(held: Corrections, key: int, share: float, std: float) -> bool:
-    """Tell whether poses that are held say more about a focal length, and nothing else."""
-    if key not in held.cameras or held.camera_stds[key][0] > std:
-        return False
-    difference = abs(float(held.cameras[key][0]) - share)
-    return difference <= SIGNIFICANT_ADJUSTED * std + MIN_FOCAL_SHARE
 
 
 def is_confirmed(finding: Finding, adjustment: Adjustment | None) -> bool:
