@@ -33,7 +33,7 @@ from relloc_ros.vision.relative_pose import MatchedPoints
 
 __all__ = ['Noise', 'PoseAdjustment']
 
-GOOD_FACTOR, WRONG_FACTOR, SLACK_PX = 2.0, 5.0, 0.05
+GOOD_FACTOR, WRONG_FACTOR, SLACK_PX = 2.0, 10.0, 0.05
 """A given pose is good if its error is at most so many times that of the new pose, and wrong if it
 is more than so many times; between the two it is as good as the poses about it."""
 GOOD_SHARE = 0.5

@@ -17,7 +17,7 @@ import pycolmap
 
 from relloc_ros.camera import Camera
 from relloc_ros.geometry import pose_error
-from relloc_ros.map.bundle_adjustment import image_errors
+from relloc_ros.map.bundle_adjustment import image_errors, place_points
 from relloc_ros.map.format import Generation, Manifest, current_generation
 from relloc_ros.map.pair_matching import Progress, match_pairs
 from relloc_ros.map.pose_adjustment import Noise, PoseAdjustment
@@ -144,6 +144,8 @@ def _summary(
     model: pycolmap.Reconstruction,
     noise: Noise,
 ) -> Refinement:
+    # As for the old poses, so that the two compare.
+    place_points(model)
     after = image_errors(model)
     before = work.errors_before(model)
     names = reference_map.image_names
