@@ -20,7 +20,7 @@ ROUNDS = 10
 MIN_PAIRS = 3
 MIN_GAIN = 0.4
 """What is left of the errors with another camera, at most."""
-MIN_GAIN_TO_POSE = 0.7
+MIN_GAIN_TO_POSE = 0.5
 """The same beside another pose: a shifted principal point and a turn are nearly the same."""
 MIN_FOCAL_SHARE, MAX_FOCAL_SHARE = 0.02, 1.0
 LEAST_INFORMATION = 1e-9
