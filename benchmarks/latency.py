@@ -4,42 +4,42 @@
 
     python benchmarks/latency.py --map MAP --images DIR --list FILE --json OUT
 
-The measurements are interleaved image by image, so that a busy machine slows all of them alike.
+The measurements are interleaved image by image, so that a busy machine slows all of them alike:
+our own path, its reference, and two other ways to a pose (`peers`). Then the node, the decoding of
+large images, and the start of the programs are measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 import json
 import os
 from pathlib import Path
-import platform
 import resource
-import time
 from typing import Annotated, Any, Optional
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from decoding import measure_decoding
+from peers import Peer, make_peers
 from rich.progress import track
+from startup import measure_start
+from stopwatch import Stopwatch, added, machine, percentile, ratio
+from timed_queries import WARM_UP_IMAGES, Reference, TimedQueries, pose_of, read_queries
 import typer
 
-from relloc_ros.config import LocalizationConfig, make_config, parse_assignments
-from relloc_ros.errors import DataError
-from relloc_ros.evaluation.metrics import error_statistics, measure_error
+from relloc_ros.config import (
+    LocalizationConfig,
+    make_config,
+    parse_assignments,
+    read_config_file,
+)
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.map.sources import read_list, read_pixels, read_source, stamp_from_name
-from relloc_ros.map.sources.colmap import find_model
 from relloc_ros.pipeline import Relocalizer
 from relloc_ros.structures import Localization, QueryImage
 from relloc_ros.vision.features import to_grey
 
-FEATURES = 2000
-WARM_UP_IMAGES = 3
-MIN_SAMPLES = 60
-"""Short lists are gone through several times."""
+Answers = dict[str, list[Any]]
 
 
 def main(
@@ -51,150 +51,183 @@ def main(
         Optional[Path],  # noqa: UP045
         typer.Option(help='COLMAP model with the true poses; by default beside DIR.'),
     ] = None,
+    config_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option('--config', help='YAML file of settings, as in relloc evaluate.'),
+    ] = None,
     settings: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option('--set', help='KEY=VALUE, as in relloc evaluate.'),
     ] = None,
+    count: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help='So many queries, spread over the list; by default all.'),
+    ] = None,
+    with_peers: Annotated[bool, typer.Option('--peers/--no-peers', help='Other ways.')] = True,
+    with_node: Annotated[bool, typer.Option('--node/--no-node', help='The ROS node.')] = True,
+    with_start: Annotated[
+        bool, typer.Option('--start/--no-start', help='Decoding of messages, start of programs.')
+    ] = True,
 ) -> None:
     """Measure and write OUT; the camera is the map's."""
-    config = make_config(LocalizationConfig, parse_assignments(settings or []))
+    values: dict[str, Any] = {} if config_file is None else read_config_file(config_file)
+    config = make_config(LocalizationConfig, {**values, **parse_assignments(settings or [])})
     load_before = os.getloadavg()
-    with ReferenceMap.open(
-        map_folder, config.descriptor_cache_mb, config.weights_folder
-    ) as reference_map:
-        truth = _true_poses(images, list_file, source)
-        queries = _read_queries(images, list_file, truth, reference_map)
-        samples, answers = _measure(queries, Relocalizer(reference_map, config))
-    result = _summarize(samples, answers, queries, truth)
+    result = measure_latency(
+        map_folder, images, list_file, config, source=source, count=count, with_peers=with_peers
+    )
+    if with_start:
+        result['decoding_1080p'] = measure_decoding()
+        result['start'] = measure_start(map_folder if with_node else None)
+    if with_node:
+        result |= node_figures(map_folder, images, list_file)
     result |= {
-        'machine': _machine(),
+        'machine': machine(),
         'load_average_before': load_before,
         'load_average_after': os.getloadavg(),
-        'peak_memory_mib': round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     }
     output.write_text(json.dumps(result, indent=2) + '\n', encoding='utf-8')
     print(json.dumps(result, indent=2))
 
 
-def _true_poses(
-    images: Path, list_file: Path, source: Path | None
-) -> dict[str, tuple[int, RigidTransform]]:
-    """Stamp and map_from_cam by name; empty where there is no model beside the images."""
-    folder = images.parent if source is None else source
-    try:
-        find_model(folder)
-    except DataError:
-        if source is not None:
-            raise
-        return {}
-    posed = read_source(folder, images, list_file)
-    return {image.name: (image.stamp_ns, image.cam_from_map.inverse()) for image in posed}
-
-
-def _read_queries(
+def measure_latency(
+    map_folder: Path,
     images: Path,
     list_file: Path,
-    truth: dict[str, tuple[int, RigidTransform]],
-    reference_map: ReferenceMap,
-) -> list[QueryImage]:
-    camera = reference_map.the_camera()
-    queries = []
-    for name in read_list(list_file):
-        # The stamp is part of the seed: as in `relloc evaluate`.
-        stamp_ns = truth[name][0] if name in truth else stamp_from_name(name) or 0
-        pixels = read_pixels(images / name, camera)
-        queries.append(QueryImage(pixels, camera, stamp_ns, name=name))
-    return queries
+    config: LocalizationConfig,
+    *,
+    source: Path | None = None,
+    count: int | None = None,
+    with_peers: bool = True,
+) -> dict[str, Any]:
+    """Localize queries, and time that beside the reference and other ways.
+
+    Args:
+        map_folder: the map.
+        images: folder of the queries.
+        list_file: their names.
+        config: settings of the localizer.
+        source: model with the true poses; None looks beside the images.
+        count: so many of the queries, spread over the list; None takes all.
+        with_peers: other ways as well.
+
+    Returns:
+        Figures by name.
+    """
+    with ReferenceMap.open(
+        map_folder, config.descriptor_cache_mb, config.weights_folder
+    ) as reference_map:
+        queries = read_queries(reference_map, images, list_file, source, count)
+        peers, left_out = make_peers(reference_map, config) if with_peers else ([], {})
+        stopwatch, answers = _measure(queries, Relocalizer(reference_map, config), peers)
+    result = summarize(stopwatch, answers['total'], queries)
+    result['peers'] = {
+        peer.name: _peer_figures(stopwatch, peer.name, queries.accuracy(answers[peer.name]))
+        for peer in peers
+    } | {name: {'left_out': reason} for name, reason in left_out.items()}
+    memory_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    result['peak_memory_mib'] = round(memory_kib / 1024, 1)
+    return result
+
+
+def node_figures(map_folder: Path, images: Path, list_file: Path) -> dict[str, Any]:
+    """Measure what the node adds; says why not where ROS is missing."""
+    try:
+        from node_overhead import measure_overhead
+    except ImportError as error:
+        return {'node_overhead_ms_p50': None, 'node_left_out': f'{error.name} is not installed'}
+    return measure_overhead(map_folder, images, list_file)
 
 
 def _measure(
-    queries: list[QueryImage], relocalizer: Relocalizer
-) -> tuple[dict[str, list[float]], list[Localization]]:
-    """Milliseconds of each stage of each query, and the answers of the first round."""
-    sift = _create_sift()
-    samples: dict[str, list[float]] = {'features': [], 'global_descriptor': [], 'total': []}
-    answers: list[Localization] = []
-    rounds = -(-MIN_SAMPLES // len(queries))
-    for query in queries[:WARM_UP_IMAGES]:
-        sift.detectAndCompute(to_grey(query.image), None)
+    queries: TimedQueries, relocalizer: Relocalizer, peers: Sequence[Peer]
+) -> tuple[Stopwatch, Answers]:
+    """Time each step of each query; keeps the answers of the first round."""
+    reference, stopwatch = Reference(relocalizer.reference_map), Stopwatch()
+    first = queries.images[:WARM_UP_IMAGES]
+    reference.warm_up(first)
+    for query in first:
         relocalizer.process(query)
-    for i, query in enumerate(track(queries * rounds, 'measuring', transient=True)):
-        grey = to_grey(query.image)
-        steps: list[tuple[str, Callable[[], Any]]] = [
-            ('features', partial(sift.detectAndCompute, grey, None)),
-            ('global_descriptor', partial(relocalizer.reference_map.describe, query.image)),
-            ('total', partial(relocalizer.process, query)),
-        ]
-        # Whoever comes first finds colder caches.
-        for name, step in steps[i % 3 :] + steps[: i % 3]:
-            start = time.perf_counter()
-            answer = step()
-            samples[name].append(1e3 * (time.perf_counter() - start))
-            if name == 'total' and i < len(queries):
-                answers.append(answer)
-    return samples, answers
+        for peer in peers:
+            peer.localize(query)
+    answers: Answers = {name: [] for name in ('total', *(peer.name for peer in peers))}
+    for i, query in enumerate(track(queries.rounds, 'measuring', transient=True)):
+        found = stopwatch.time_in_turn(_steps(query, reference, relocalizer, peers), i)
+        if i < len(queries.images):
+            for name, kept in answers.items():
+                kept.append(found[name])
+    return stopwatch, answers
 
 
-def _create_sift() -> Any:
-    try:
-        return cv2.SIFT.create(nfeatures=FEATURES, enable_precise_upscale=True)
-    except (cv2.error, TypeError):  # before OpenCV 4.8
-        return cv2.SIFT.create(nfeatures=FEATURES)
-
-
-def _summarize(
-    samples: dict[str, list[float]],
-    answers: list[Localization],
-    queries: list[QueryImage],
-    truth: dict[str, tuple[int, RigidTransform]],
-) -> dict[str, Any]:
-    features, total = np.array(samples['features']), np.array(samples['total'])
-    reference = features + np.array(samples['global_descriptor'])
-    errors = [
-        measure_error(answer.camera_pose, truth[query.name][1])
-        for query, answer in zip(queries, answers, strict=True)
-        if query.name in truth
+def _steps(
+    query: QueryImage, reference: Reference, relocalizer: Relocalizer, peers: Sequence[Peer]
+) -> list[tuple[str, Callable[[], Localization | RigidTransform | None]]]:
+    return [
+        ('features', partial(reference.features, to_grey(query.image))),
+        ('global_descriptor', partial(reference.global_descriptor, query.image)),
+        ('total', partial(relocalizer.process, query)),
+        *((peer.name, partial(peer.localize, query)) for peer in peers),
     ]
-    statistics = error_statistics(errors)
+
+
+def summarize(
+    stopwatch: Stopwatch, answers: Sequence[Localization], queries: TimedQueries
+) -> dict[str, Any]:
+    """Put together the figures of our own path.
+
+    Args:
+        stopwatch: with `features`, `global_descriptor` and `total`.
+        answers: to each query.
+        queries: with their true poses.
+    """
+    wall, cpu = stopwatch.wall_ms, stopwatch.cpu_ms
+    reference, reference_cpu = (
+        added(times['features'], times['global_descriptor']) for times in (wall, cpu)
+    )
+    features_ms, reference_ms = percentile(wall['features'], 50), percentile(reference, 50)
+    reference_cpu_ms = percentile(reference_cpu, 50)
+    total_ms, total_p95 = (percentile(wall['total'], percent) for percent in (50, 95))
+    total_cpu_ms, total_cpu_p95 = (percentile(cpu['total'], percent) for percent in (50, 95))
+    height, width = queries.images[0].image.shape[:2]
     return {
-        'features_ms_p50': _percentile(features, 50),
-        'reference_ms_p50': _percentile(reference, 50),
-        'total_ms_p50': _percentile(total, 50),
-        'total_ms_p95': _percentile(total, 95),
-        'total_per_features': round(float(np.median(total) / np.median(features)), 3),
-        'median_position_error_m': statistics['median_position_error_m'],
-        'median_rotation_error_deg': statistics['median_rotation_error_deg'],
-        'availability': sum(answer.localized for answer in answers) / len(answers),
-        'queries': len(queries),
-        'samples': len(total),
+        'features_ms_p50': features_ms,
+        'reference_ms_p50': reference_ms,
+        'total_ms_p50': total_ms,
+        'total_ms_p95': total_p95,
+        'total_per_features': ratio(total_ms, features_ms),
+        'total_per_reference_p50': ratio(total_ms, reference_ms),
+        'total_per_reference_p95': ratio(total_p95, reference_ms),
+        'reference_cpu_ms_p50': reference_cpu_ms,
+        'total_cpu_ms_p50': total_cpu_ms,
+        'total_cpu_ms_p95': total_cpu_p95,
+        'total_per_reference_cpu_p50': ratio(total_cpu_ms, reference_cpu_ms),
+        'total_per_reference_cpu_p95': ratio(total_cpu_p95, reference_cpu_ms),
+        **queries.accuracy([pose_of(answer) for answer in answers]),
+        'queries': len(queries.images),
+        'image_size': f'{width}x{height}',
+        'samples': len(wall['total']),
         'stages_ms_p50': _stages(answers),
     }
 
 
-def _stages(answers: list[Localization]) -> dict[str, float]:
-    names = dict.fromkeys(name for answer in answers for name in answer.timings_ms)
+def _peer_figures(stopwatch: Stopwatch, name: str, accuracy: dict[str, Any]) -> dict[str, Any]:
+    wall, cpu = stopwatch.wall_ms, stopwatch.cpu_ms
     return {
-        name: _percentile(
-            np.array([a.timings_ms[name] for a in answers if name in a.timings_ms]), 50
-        )
-        for name in names
-        if name != 'total'
+        'ms_p50': percentile(wall[name], 50),
+        'ms_p95': percentile(wall[name], 95),
+        'cpu_ms_p50': percentile(cpu[name], 50),
+        'per_total': ratio(percentile(wall[name], 50), percentile(wall['total'], 50)),
+        'per_total_cpu': ratio(percentile(cpu[name], 50), percentile(cpu['total'], 50)),
+        **accuracy,
     }
 
 
-def _percentile(values: NDArray[np.float64], percent: float) -> float:
-    return round(float(np.percentile(values, percent)), 3)
-
-
-def _machine() -> dict[str, Any]:
+def _stages(answers: Sequence[Localization]) -> dict[str, float | None]:
+    names = dict.fromkeys(name for answer in answers for name in answer.timings_ms)
     return {
-        'cores': os.cpu_count(),
-        'usable_cores': len(os.sched_getaffinity(0)),
-        'opencv_threads': cv2.getNumThreads(),
-        'python': platform.python_version(),
-        'opencv': cv2.__version__,
-        'numpy': np.__version__,
-        'OMP_NUM_THREADS': os.environ.get('OMP_NUM_THREADS'),
+        name: percentile([a.timings_ms[name] for a in answers if name in a.timings_ms], 50)
+        for name in names
+        if name != 'total'
     }
 
 

@@ -10,26 +10,26 @@ images, calibration, odometry and extrinsics, and somebody who asks for a parame
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import cycle
 import json
 import os
 from pathlib import Path
-import signal
 import subprocess
 import sys
 import time
 from typing import Annotated, Any
 
+import cv2
 from diagnostic_msgs.msg import DiagnosticArray
+from node_process import memory_kib as memory_of
+from node_process import running_node
 import numpy as np
 from rcl_interfaces.srv import GetParameters
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CameraInfo, CompressedImage
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 import typer
 
@@ -41,21 +41,27 @@ from relloc_ros.ros.conversions import time_message, transform_message
 NODE = 'localization_node'
 WARM_UP_S = 10.0
 ASK_PERIOD_S = 0.05
-END_TIMEOUT_S = 20.0
 PARTS = ('processed', 'dropped', 'skipped', 'pending')
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Robot(Node):
-    """Publishes what a robot does; keeps the node's reports and how long its answers took."""
+    """Publishes what a robot does; keeps the node's reports and how long its answers took.
 
-    def __init__(self, posed: list[PosedImage]) -> None:
+    Attributes:
+        sent_s: when the last image was handed over, steady clock.
+    """
+
+    def __init__(self, posed: list[PosedImage], *, raw: bool = False) -> None:
         super().__init__('robot')
+        self.sent_s = 0.0
         self.reports: list[dict[str, str]] = []
         self.answers_s: list[float] = []
         self.num_sent = 0
-        self._shown = cycle([(_message(item), item) for item in posed])
-        self.images = self.create_publisher(CompressedImage, 'image/compressed', 10)
+        make = _raw_message if raw else _message
+        self._shown = cycle([(make(item), item) for item in posed])
+        topic = (Image, 'image') if raw else (CompressedImage, 'image/compressed')
+        self.images = self.create_publisher(*topic, 10)
         self._infos = self.create_publisher(CameraInfo, 'camera_info', 10)
         self._tf = self.create_publisher(TFMessage, '/tf', 100)
         self._static_tf = self.create_publisher(TFMessage, '/tf_static', LATCHED)
@@ -66,8 +72,8 @@ class Robot(Node):
         extrinsics = transform_message('base_link', 'camera', 0, RigidTransform.identity())
         self._static_tf.publish(TFMessage(transforms=[extrinsics]))
 
-    def show_next(self) -> None:
-        """Be where the next image was taken, odometry and all."""
+    def show_next(self) -> int:
+        """Be where the next image was taken, odometry and all; returns the image's stamp."""
         message, posed = next(self._shown)
         now_ns = time.time_ns()
         odometry = transform_message('odom', 'base_link', now_ns, posed.cam_from_map.inverse())
@@ -77,8 +83,10 @@ class Robot(Node):
             info.header.frame_id, info.header.stamp = 'camera', time_message(now_ns)
             self._infos.publish(info)
         message.header.stamp = time_message(now_ns)
+        self.sent_s = time.monotonic()
         self.images.publish(message)
         self.num_sent += 1
+        return now_ns
 
     def ask(self) -> None:
         """Ask for a parameter, if the last answer has come."""
@@ -112,8 +120,8 @@ def main(
     robot = Robot(posed)
     executor = SingleThreadedExecutor()
     executor.add_node(robot)
-    with _running_node(map_folder, max_rate) as process:
-        _wait(executor, robot, process)
+    with running_node(map_folder, max_rate=max_rate, image_transport='compressed') as process:
+        wait_for_node(executor, robot, process)
         memory_kib = _stream(executor, robot, process.pid, count, rate)
         _settle(executor, robot)
     result = _summarize(robot, memory_kib, rate)
@@ -132,28 +140,16 @@ def _message(posed: PosedImage) -> CompressedImage:
     return message
 
 
-@contextmanager
-def _running_node(map_folder: Path, max_rate: float) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, '-m', 'relloc_ros.ros.localization_node', '--ros-args']
-    for setting in (
-        f'map_path:={map_folder}',
-        f'max_rate:={max_rate}',
-        'autostart:=true',
-        'image_transport:=compressed',
-    ):
-        command += ['-p', setting]
-    process = subprocess.Popen(command)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(END_TIMEOUT_S)
-        finally:
-            process.kill()
+def _raw_message(posed: PosedImage) -> Image:
+    pixels = cv2.imread(str(posed.path), cv2.IMREAD_COLOR)
+    height, width = pixels.shape[:2]
+    message = Image(height=height, width=width, encoding='bgr8', step=3 * width)
+    message.data.frombytes(pixels.tobytes())
+    message.header.frame_id = 'camera'
+    return message
 
 
-def _wait(
+def wait_for_node(
     executor: SingleThreadedExecutor, robot: Robot, process: subprocess.Popen[bytes]
 ) -> None:
     """Wait until the node listens and answers."""
@@ -176,7 +172,7 @@ def _stream(
         if time.monotonic() >= due_s:
             robot.show_next()
         if time.monotonic() - start_s > WARM_UP_S + len(memory_kib):
-            memory_kib.append(_memory_kib(pid))
+            memory_kib.append(memory_of(pid))
         robot.ask()
         executor.spin_once(timeout_sec=max(0.0, min(0.01, due_s - time.monotonic())))
     return memory_kib
@@ -187,13 +183,6 @@ def _settle(executor: SingleThreadedExecutor, robot: Robot) -> None:
     robot.reports.append({'images_pending': '1'})
     while int(robot.reports[-1]['images_pending']):
         executor.spin_once(timeout_sec=0.1)
-
-
-def _memory_kib(pid: int) -> int:
-    for line in Path(f'/proc/{pid}/status').read_text(encoding='ascii').splitlines():
-        if line.startswith('VmRSS'):
-            return int(line.split()[1])
-    return 0
 
 
 def _summarize(robot: Robot, memory_kib: list[int], rate: float) -> dict[str, object]:
