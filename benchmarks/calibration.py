@@ -42,7 +42,7 @@ POOLED = SETS[:4]
 LOCALIZERS = ('essential', 'structure', 'retrieval')
 LINES = ((0, 40), (152, 30), (100, 30))
 """First and number of the redkitchen map images that lie on lines, but for 2 cm."""
-LINE_STEP = 4
+LINE_STEP = 2
 LIMIT = float(chi2.ppf(0.95, 6))
 LINE_LIMIT = float(chi2.ppf(0.95, 1))
 MEDIANS, COVERAGES = (2.5, 11.0), (0.88, 0.99)
@@ -147,7 +147,7 @@ def _cases(
 def _line(
     mapped: Sequence[PosedImage], first: int, count: int
 ) -> tuple[str, list[PosedImage], list[PosedImage]]:
-    """Make a map of every fourth image of a line, and queries of those between."""
+    """Make a map of every second image of a line, and queries of those between."""
     images = mapped[first : first + count]
     rows = set(range(0, count, LINE_STEP))
     return (
@@ -162,8 +162,10 @@ def _calibrated(path: Path, mapped: Sequence[PosedImage]) -> dict[str, Calibrati
         build_map(mapped, path)
         triangulate_map(path)
     configs = [make_config(LocalizationConfig, {'localizer': name}) for name in LOCALIZERS]
-    made = calibrate_map(path, configs, samples=DEFAULT_SAMPLES)
-    return {each.localizer: each for each in made}
+    found = calibrate_map(path, configs, samples=DEFAULT_SAMPLES)
+    for failure in found.failures:
+        console.print(failure, style='yellow')
+    return {each.localizer: each for each in found.made}
 
 
 def _evaluate(

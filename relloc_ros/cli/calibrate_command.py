@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 from rich.table import Table
 import typer
 
-from relloc_ros.cli.console import print_note, progress_bar, stdout
+from relloc_ros.cli.console import print_note, print_warning, progress_bar, stdout
 from relloc_ros.cli.interruption import terminate_quietly
 from relloc_ros.cli.options import (
     ConfigFile,
@@ -20,6 +20,7 @@ from relloc_ros.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from relloc_ros.config import LocalizationConfig
@@ -66,12 +67,16 @@ def calibrate(
     terminate_quietly()
     configs = _configs(map_folder, config, settings, localizer)
     with progress_bar('localizing images held out') as progress:
-        made = calibrate_map(map_folder, configs, samples=samples, wait=wait, progress=progress)
-    stdout.print(_table(made))
+        found = calibrate_map(map_folder, configs, samples=samples, wait=wait, progress=progress)
+    stdout.print(_table(found.made))
+    for failure in found.failures:
+        print_warning(failure)
     print_note(
         'NEES is right with a median of 5.35, coverage with 95 %; both on the images held out'
     )
-    print_note(f'map {map_folder} is calibrated for {", ".join(each.localizer for each in made)}')
+    print_note(
+        f'map {map_folder} is calibrated for {", ".join(each.localizer for each in found.made)}'
+    )
 
 
 def _configs(
@@ -87,7 +92,7 @@ def _configs(
     return [localization_config(file, settings, name) for name in names]
 
 
-def _table(made: list[Calibration]) -> Table:
+def _table(made: Sequence[Calibration]) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in (
         'localizer',

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 import os
 from pathlib import Path
@@ -25,10 +25,23 @@ from relloc_ros.map.format import Generation
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import PoseEstimate
 
-__all__ = ['DEFAULT_SAMPLES', 'calibrate', 'calibrate_map']
+__all__ = ['DEFAULT_SAMPLES', 'Calibrated', 'calibrate', 'calibrate_map']
 
 DEFAULT_SAMPLES = 120
 LIMIT = float(chi2.ppf(0.95, 6))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What came of it.
+
+    Attributes:
+        made: calibrations that are in the map now.
+        failures: why others are not.
+    """
+
+    made: tuple[Calibration, ...]
+    failures: tuple[str, ...]
 
 
 def calibrate_map(
@@ -38,7 +51,7 @@ def calibrate_map(
     samples: int = DEFAULT_SAMPLES,
     wait: float = 0.0,
     progress: Progress | None = None,
-) -> list[Calibration]:
+) -> Calibrated:
     """Calibrate localizers on the images of a map, and write the result into its map.yaml.
 
     Args:
@@ -52,17 +65,19 @@ def calibrate_map(
         ConfigError: no such localizer.
         MapError: no map, damaged, being changed, cannot be written, or it lacks what a localizer
             needs.
-        DataError: too few images can be localized in the rest of the map.
+        DataError: too few images can be localized in the rest of the map, by any localizer.
     """
+    made: list[Calibration] = []
+    failures: list[str] = []
     with changing(path, wait) as (state, new):
-        made = [
-            calibrate(
-                state.reference_map,
-                config,
-                hold_out(state.reference_map, config, samples, progress),
-            )
-            for config in configs
-        ]
+        for config in configs:
+            held_out = hold_out(state.reference_map, config, samples, progress)
+            try:
+                made.append(calibrate(state.reference_map, config, held_out))
+            except DataError as error:
+                failures.append(str(error))
+        if not made:
+            raise DataError('; '.join(failures))
         replaced = {(each.localizer, each.settings) for each in made}
         kept = [
             each
@@ -71,7 +86,7 @@ def calibrate_map(
         ]
         _link_all(state.generation, new)
         replace(state.manifest, calibrations=(*kept, *made)).write(new.manifest)
-    return made
+    return Calibrated(tuple(made), tuple(failures))
 
 
 def calibrate(
@@ -83,10 +98,13 @@ def calibrate(
         DataError: too few poses.
     """
     if len(held_out) < LEAST_ERRORS:
+        remedy = 'add images that see the same from other places'
+        if held_out.num_tried < reference_map.num_images:
+            remedy = 'hold out more, with --samples'
         raise DataError(
             f'map {reference_map.path}: {len(held_out)} of {held_out.num_tried} images held out '
             f'are localized by {config.localizer} in the rest of it, {LEAST_ERRORS} are needed to '
-            'calibrate: add images that see the same from other places'
+            f'calibrate: {remedy}'
         )
     covariances = np.array([estimate.covariance for estimate in held_out.estimates])
     fit = fit_covariances(held_out.errors(), covariances, held_out.num_inliers)
