@@ -29,7 +29,7 @@ setup(
         'numpy>=1.26',
         'opencv-python-headless>=4.5',
         'poselib>=2.0.4',
-        'pycolmap>=3.12',
+        'pycolmap>=4.0',
         'pydantic>=2',
         'pyyaml',
         'rich',
