@@ -90,23 +90,24 @@ class DaskTasks(TaskPool):
     def _wait(self, pending: Future) -> tuple[list[Any], RellocError | None]:
         from concurrent.futures import CancelledError  # noqa: PLC0415
 
-        from distributed import TimeoutError, wait  # noqa: PLC0415  optional
+        from distributed import TimeoutError  # noqa: PLC0415  optional
         from distributed.scheduler import KilledWorker  # noqa: PLC0415  optional
 
         seen = time.monotonic()
-        while not pending.done():
-            try:
-                wait(pending, timeout=LOOK_AGAIN_S)
-            except TimeoutError:
+        try:
+            while True:
+                try:
+                    return pending.result(timeout=LOOK_AGAIN_S)
+                except TimeoutError:
+                    if pending.done():
+                        return pending.result()
                 if self._has_workers():
                     seen = time.monotonic()
                 elif time.monotonic() - seen > PATIENCE_S:
                     raise WorkerError(
                         f'{self._client.scheduler.address} has had no worker for '
                         f'{PATIENCE_S:.0f} s: start some with `dask worker`'
-                    ) from None
-        try:
-            return pending.result()
+                    )
         except KilledWorker as error:
             raise WorkerError(
                 f'{error.allowed_failures + 1} workers died over one task: too little memory, or '
@@ -153,7 +154,7 @@ def local_workers(count: int) -> Iterator[DaskTasks]:
             silence_logs=logging.CRITICAL,
         ) as cluster,
         _only_our_messages(),
-        distributed.Client(cluster) as client,
+        distributed.Client(cluster, direct_to_workers=True) as client,
     ):
         yield DaskTasks(client)
 
