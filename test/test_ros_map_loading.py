@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+import shutil
 
 import pytest
 from synthetic_maps import make_posed
 
 from relloc_ros.config import LocalizationConfig, MapConfig, NodeConfig
 from relloc_ros.errors import ConfigError, MapError, RellocError
+from relloc_ros.evaluation.calibration.calibrating import calibrate_map
 from relloc_ros.map.builder import build_map
 from relloc_ros.ros.map_loading import load_map
 
@@ -42,3 +44,26 @@ def test_map_without_metres(tmp_path: Path) -> None:
     path = build_map(posed, tmp_path / 'map', MapConfig(vlad_clusters=4), units='unknown')
     with pytest.raises(MapError, match="in 'unknown', not in metres"):
         load_map(NodeConfig(map_path=str(path)), LocalizationConfig())
+
+
+def test_says_that_covariances_are_not_calibrated(office_map: Path) -> None:
+    loaded = load_map(NodeConfig(map_path=str(office_map)), LocalizationConfig())
+    loaded.close()
+    assert len(loaded.notes) == 1
+    assert f'relloc map calibrate {office_map}' in loaded.notes[0]
+    assert not any('calibrat' in warning for warning in loaded.warnings)
+
+
+def test_warns_of_a_calibration_with_other_settings(office_map: Path, tmp_path: Path) -> None:
+    path = tmp_path / 'map'
+    shutil.copytree(office_map, path, symlinks=True)
+    calibrated = LocalizationConfig(localizer='retrieval', top_k=20)
+    calibrate_map(path, [calibrated], samples=8)
+    config = NodeConfig(map_path=str(path))
+    as_calibrated = load_map(config, calibrated)
+    otherwise = load_map(config, LocalizationConfig(localizer='retrieval'))
+    as_calibrated.close()
+    otherwise.close()
+    assert as_calibrated.notes == ()
+    assert not any('calibrat' in warning for warning in as_calibrated.warnings)
+    assert any('other settings' in warning for warning in otherwise.warnings)
