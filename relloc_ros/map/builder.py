@@ -37,6 +37,8 @@ Progress = Callable[[int, int, str], None]
 
 MAX_TRAINING_IMAGES = 1000
 WORKERS = 2
+BATCH = 4
+"""Images described together: each message to a worker keeps this process busy, too."""
 
 
 def build_map(
@@ -236,6 +238,7 @@ def write_features(
         describe,
         Describer(extractor, config.max_keypoints, descriptor),
         partial(open_describer, in_full(config), generation.vocabulary.absolute(), weights),
+        BATCH,
     )
     descriptors = np.empty((len(posed), descriptor.dimension), dtype=np.float32)
     digests = []
