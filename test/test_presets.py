@@ -21,6 +21,8 @@ from relloc_ros.config import (
 
 CONFIG = Path(__file__).parent.parent / 'config'
 OURS = ('relloc', 'camera_only', 'ekf', 'nav2', 'nav2_amcl', 'rtabmap')
+SETTINGS = ('fast', 'accurate')
+"""Of the localizer only, to go with any of the others."""
 
 EKF_PARAMETERS = {
     'frequency',
@@ -69,7 +71,7 @@ def node_config(name: str) -> NodeConfig:
     )
 
 
-@pytest.mark.parametrize('name', OURS)
+@pytest.mark.parametrize('name', (*OURS, *SETTINGS))
 def test_parameters_are_known_and_valid(name: str) -> None:
     values = read(name)
     assert values
@@ -81,7 +83,7 @@ def test_parameters_are_known_and_valid(name: str) -> None:
 
 def test_every_preset_is_checked_here() -> None:
     names = {path.stem for path in CONFIG.glob('*.yaml')}
-    assert names - {*OURS, 'robot_localization'} == set()
+    assert names - {*OURS, *SETTINGS, 'robot_localization'} == set()
 
 
 def test_only_one_broadcasts_map_to_odom() -> None:
