@@ -104,7 +104,10 @@ def main(
         for localizer, calibration in calibrations.items():
             figures = _evaluate(maps / name, queries, localizer, calibration)
             row = figures.to_dict()
-            content.setdefault(name, {})[localizer] = {**row, **calibration.content()}
+            content.setdefault(name, {})[localizer] = {
+                **row,
+                'calibration': calibration.content(),
+            }
             console.print(f'{name}: {localizer}', style='dim')
             failed |= _add_row(table, name, localizer, row, is_line='line' in name)
             if name in POOLED:
