@@ -10,6 +10,7 @@ images, calibration, odometry and extrinsics, and somebody who asks for a parame
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import cycle
 import json
 import os
@@ -52,13 +53,14 @@ class Robot(Node):
         sent_s: when the last image was handed over, steady clock.
     """
 
-    def __init__(self, posed: list[PosedImage], *, raw: bool = False) -> None:
+    def __init__(self, posed: list[PosedImage], *, raw: bool = False, scale: float = 1.0) -> None:
+        """Read the images; raw ones are shown `scale` times as large."""
         super().__init__('robot')
         self.sent_s = 0.0
         self.reports: list[dict[str, str]] = []
         self.answers_s: list[float] = []
         self.num_sent = 0
-        make = _raw_message if raw else _message
+        make = partial(_raw_message, scale=scale) if raw else _message
         self._shown = cycle([(make(item), item) for item in posed])
         topic = (Image, 'image') if raw else (CompressedImage, 'image/compressed')
         self.images = self.create_publisher(*topic, 10)
@@ -140,8 +142,10 @@ def _message(posed: PosedImage) -> CompressedImage:
     return message
 
 
-def _raw_message(posed: PosedImage) -> Image:
+def _raw_message(posed: PosedImage, scale: float) -> Image:
     pixels = cv2.imread(str(posed.path), cv2.IMREAD_COLOR)
+    if scale != 1.0:
+        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     height, width = pixels.shape[:2]
     message = Image(height=height, width=width, encoding='bgr8', step=3 * width)
     message.data.frombytes(pixels.tobytes())

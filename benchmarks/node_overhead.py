@@ -45,13 +45,15 @@ class PatientRobot(Robot):
 
     Attributes:
         poses_s: when poses came, steady clock, by stamp.
+        statuses_s: when statuses came, likewise.
         core_ms: what the localizer took, by stamp.
         accepted: stamps of images whose pose the tracker trusts.
     """
 
-    def __init__(self, posed: list[PosedImage], *, raw: bool) -> None:
-        super().__init__(posed, raw=raw)
+    def __init__(self, posed: list[PosedImage], *, raw: bool, scale: float = 1.0) -> None:
+        super().__init__(posed, raw=raw, scale=scale)
         self.poses_s: dict[int, float] = {}
+        self.statuses_s: dict[int, float] = {}
         self.core_ms: dict[int, float] = {}
         self.accepted: set[int] = set()
         self.create_subscription(PoseWithCovarianceStamped, f'{NODE}/pose', self._take_pose, 10)
@@ -68,6 +70,7 @@ class PatientRobot(Robot):
     def _take_status(self, message: DiagnosticArray) -> None:
         values = {item.key: item.value for item in message.status[0].values}
         stamp_ns = stamp_to_ns(message.header.stamp)
+        self.statuses_s[stamp_ns] = time.monotonic()
         self.core_ms[stamp_ns] = float(values['ms'])
         if values['accepted'] == 'true':
             self.accepted.add(stamp_ns)
@@ -115,12 +118,14 @@ def measure_overhead(
     try:
         with running_node(map_folder, max_rate=0.0, image_transport=transport) as process:
             wait_for_node(executor, robot, process)
-            _warm_up(executor, robot)
+            warm_up(executor, robot)
             cpu_before_s = cpu_s(process.pid)
             for _ in track(range(count), 'showing images to the node', transient=True):
-                overhead_ms, is_lost = _show(executor, robot, ANSWER_TIMEOUT_S)
-                num_lost += is_lost
-                overheads_ms += [] if overhead_ms is None else [overhead_ms]
+                stamp_ns = show(executor, robot, ANSWER_TIMEOUT_S)
+                num_lost += stamp_ns is None
+                if stamp_ns in robot.accepted:
+                    whole_ms = 1e3 * (robot.poses_s[stamp_ns] - robot.sent_s)
+                    overheads_ms.append(whole_ms - robot.core_ms[stamp_ns])
             node_cpu_ms = 1e3 * (cpu_s(process.pid) - cpu_before_s) / count
     finally:
         executor.shutdown()
@@ -138,28 +143,24 @@ def measure_overhead(
     }
 
 
-def _warm_up(executor: SingleThreadedExecutor, robot: PatientRobot) -> None:
+def warm_up(executor: SingleThreadedExecutor, robot: PatientRobot) -> None:
     """Show images until some were answered: the node hears the first ones before it is active."""
     for _ in range(MAX_TRIES):
         if len(robot.core_ms) >= WARM_UP:
             return
-        _show(executor, robot, WARM_UP_TIMEOUT_S)
+        show(executor, robot, WARM_UP_TIMEOUT_S)
     sys.exit(f'the node has answered {len(robot.core_ms)} of {robot.num_sent} images')
 
 
-def _show(
-    executor: SingleThreadedExecutor, robot: PatientRobot, timeout_s: float
-) -> tuple[float | None, bool]:
-    """Show an image; returns the overhead if there is a pose, and whether the image was lost."""
+def show(executor: SingleThreadedExecutor, robot: PatientRobot, timeout_s: float) -> int | None:
+    """Show an image, and wait for all that the node says of it; returns its stamp, or None."""
     stamp_ns = robot.show_next()
     deadline_s = robot.sent_s + timeout_s
     while not robot.is_answered(stamp_ns):
         if time.monotonic() > deadline_s:
-            return None, True
+            return None
         executor.spin_once(timeout_sec=0.5)
-    if stamp_ns not in robot.accepted:
-        return None, False
-    return 1e3 * (robot.poses_s[stamp_ns] - robot.sent_s) - robot.core_ms[stamp_ns], False
+    return stamp_ns
 
 
 if __name__ == '__main__':

@@ -71,7 +71,7 @@ def node_config(name: str) -> NodeConfig:
     )
 
 
-@pytest.mark.parametrize('name', (*OURS, *SETTINGS))
+@pytest.mark.parametrize('name', [*OURS, *SETTINGS])
 def test_parameters_are_known_and_valid(name: str) -> None:
     values = read(name)
     assert values

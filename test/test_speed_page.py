@@ -170,3 +170,26 @@ def some_figures() -> dict[str, Any]:
         },
         'node': {'node_overhead_ms_p50': None},
     }
+
+
+def test_soak_compares_the_beginning_with_the_end(load: Any) -> None:
+    pytest.importorskip('rclpy')
+    soak = load('soak')
+    marks = [
+        {
+            'images': 10 * i,
+            'memory_mib': 300.0 + min(i, 2),
+            'open_files': 30,
+            'threads': 9,
+            'cpu_s': i,
+        }
+        for i in range(21)
+    ]
+    latency = [*[50.0] * 10, *[60.0] * 180, *[100.0] * 9, float('nan')]
+    figures = soak.summarize(soak.Record(latency, [40.0] * 199, marks))
+    assert (figures['images'], figures['images_lost'], figures['part']) == (200, 1, 10)
+    assert figures['last_per_first_p50'] == 2.0
+    assert figures['kolmogorov_smirnov'] == 1.0
+    assert figures['memory_growth_mib'] == 1.0
+    assert figures['open_files_growth'] == figures['threads_growth'] == 0
+    assert figures['cpu_ms_per_image_first'] == figures['cpu_ms_per_image_last'] == 100.0
