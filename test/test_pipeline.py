@@ -118,8 +118,10 @@ def test_the_right_area_changes_no_pose(relocalizer, queries):
 def test_stages_are_timed(relocalizer, queries):
     timings = relocalizer.process(queries[0]).timings_ms
     assert {'features', 'retrieval', 'matching', 'local_structure', 'total'} <= set(timings)
-    stages = sum(value for stage, value in timings.items() if stage != 'total')
-    assert 0.0 < stages <= timings['total']
+    # Features are found while map images are retrieved.
+    side_by_side = {stage: timings.pop(stage) for stage in ('features', 'retrieval')}
+    total = timings.pop('total')
+    assert 0.0 < max(side_by_side.values()) + sum(timings.values()) <= total
 
 
 def test_a_size_other_than_the_cameras_is_an_error_status(relocalizer, queries):

@@ -197,7 +197,7 @@ class ReferenceMap:
         return self._store.features(int(self._entries.image_ids[index]), self.camera(index))
 
     def compact(self, descriptors: FloatArray, dimensions: int | None = None) -> FloatArray:
-        """Unit descriptors (M, D) in few numbers (M, C), for a quick search among the map's own."""
+        """Put unit descriptors (M, D) into few numbers (M, C), to search the map's quickly."""
         return np.asarray(descriptors @ self._compact_basis[:, :dimensions])
 
     @cached_property
