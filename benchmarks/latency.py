@@ -33,6 +33,7 @@ from relloc_ros.config import (
     parse_assignments,
     read_config_file,
 )
+from relloc_ros.errors import DataError
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.pipeline import Relocalizer
@@ -80,7 +81,7 @@ def main(
         result['decoding_1080p'] = measure_decoding()
         result['start'] = measure_start(map_folder if with_node else None)
     if with_node:
-        result |= node_figures(map_folder, images, list_file)
+        result |= node_figures(map_folder, images, list_file, source)
     result |= {
         'machine': machine(),
         'load_average_before': load_before,
@@ -130,13 +131,19 @@ def measure_latency(
     return result
 
 
-def node_figures(map_folder: Path, images: Path, list_file: Path) -> dict[str, Any]:
-    """Measure what the node adds; says why not where ROS is missing."""
+def node_figures(
+    map_folder: Path, images: Path, list_file: Path, source: Path | None = None
+) -> dict[str, Any]:
+    """Measure what the node adds; says why not where ROS or true poses are missing."""
     try:
         from node_overhead import measure_overhead
+
+        return measure_overhead(map_folder, images, list_file, source=source)
     except ImportError as error:
-        return {'node_overhead_ms_p50': None, 'node_left_out': f'{error.name} is not installed'}
-    return measure_overhead(map_folder, images, list_file)
+        reason = f'{error.name} is not installed'
+    except (DataError, SystemExit) as error:  # what was measured before must not be lost
+        reason = str(error)
+    return {'node_overhead_ms_p50': None, 'node_left_out': reason}
 
 
 def _measure(

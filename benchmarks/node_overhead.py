@@ -95,19 +95,26 @@ def main(
 
 
 def measure_overhead(
-    map_folder: Path, images: Path, list_file: Path, *, count: int = 100, raw: bool = True
+    map_folder: Path,
+    images: Path,
+    list_file: Path,
+    *,
+    source: Path | None = None,
+    count: int = 100,
+    raw: bool = True,
 ) -> dict[str, Any]:
     """Start the node and show it images one by one.
 
     Args:
         map_folder: of the node.
-        images: folder of the images, which have true poses beside it.
+        images: folder of the images.
         list_file: names of the images.
+        source: their true poses, odometry is made of them; None looks beside the images.
         count: images to measure.
         raw: uncompressed messages.
     """
     keep_to_this_machine()
-    posed = read_source(images.parent, images, list_file)[:MAX_IMAGES]
+    posed = read_source(source or images.parent, images, list_file)[:MAX_IMAGES]
     transport = 'raw' if raw else 'compressed'
     rclpy.init(args=[])
     robot = PatientRobot(posed, raw=raw)
