@@ -33,7 +33,7 @@ __all__ = [
     'retrieve_images',
 ]
 
-RANKING_KEYPOINTS = (300, 600)
+RANKING_KEYPOINTS = (256, 512)
 """The strongest keypoints of query and map image decide the order of the retrieved images."""
 RANKING_DIMENSIONS = 32
 THREADS = 2
