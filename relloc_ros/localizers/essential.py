@@ -25,6 +25,7 @@ from relloc_ros.localizers.reference_matching import (
     extract_and_retrieve,
     match_reference_images,
 )
+from relloc_ros.localizers.rivals import undisputed
 from relloc_ros.localizers.sighting import PlacedSighting, Sighting
 from relloc_ros.localizers.solution import Solution, answer, refusal
 from relloc_ros.localizers.stage_timer import StageTimer
@@ -132,8 +133,12 @@ class EssentialLocalizer(RigLocalizer):
                     threshold_px=self.config.essential.reprojection_threshold_px,
                     called='triangulated keypoints',
                 )
+                solution = undisputed(solution, showing, self.config, seed)
+            if solution.is_ambiguous:
+                return solution
             # Essential matrices of views whose places are not certain gave wrong poses.
             if solution.pose is not None or not all(view.is_certain for view in showing):
                 return solution
         with timer('essential_matrices'):
-            return solve_from_essential_matrices(showing, self.config)
+            solution = solve_from_essential_matrices(showing, self.config)
+            return undisputed(solution, showing, self.config, seed)

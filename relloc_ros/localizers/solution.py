@@ -34,12 +34,15 @@ class Solution:
         reason: for people; empty when localized.
         pose: in the map.
         inliers: for each matched image of each view a mask over its matches; () without a pose.
+        is_ambiguous: whether there is no pose because there are two: another method would have to
+            choose one, too.
     """
 
     status: Status
     reason: str = ''
     pose: PoseEstimate | None = None
     inliers: tuple[NDArray[np.bool_], ...] = ()
+    is_ambiguous: bool = False
 
 
 def refusal(views: Sequence[PlacedSighting]) -> Solution:

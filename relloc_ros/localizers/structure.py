@@ -31,6 +31,7 @@ from relloc_ros.localizers.reference_matching import (
     extract_query,
     match_reference_images,
 )
+from relloc_ros.localizers.rivals import undisputed
 from relloc_ros.localizers.sighting import NO_ROW, PlacedSighting, SeenPoints, Sighting
 from relloc_ros.localizers.solution import Solution, answer, refusal
 from relloc_ros.localizers.stage_timer import StageTimer
@@ -112,7 +113,7 @@ class StructureLocalizer(RigLocalizer):
         showing = [view for view in views if view.sighting.features is not None]
         if not showing:
             return refusal(views)
-        return solve_from_points(
+        solution = solve_from_points(
             showing,
             self.config,
             seed,
@@ -120,6 +121,7 @@ class StructureLocalizer(RigLocalizer):
             called='matches with 3D points',
             min_share=self.config.min_match_agreement,
         )
+        return undisputed(solution, showing, self.config, seed)
 
     def _match(
         self, features: QueryFeatures, retrieved: NDArray[np.intp]

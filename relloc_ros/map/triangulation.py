@@ -80,6 +80,8 @@ def triangulate_map(
     with new_generation(path, overwrite=True, wait=wait) as new:
         old = current_generation(path)
         with ReferenceMap.open(path) as reference_map:
+            if len(reference_map.image_names) < 2:
+                raise MapError(f'map {path} has one image: a point needs two, `relloc map add`')
             reference_map.prepare()
             copy_unchanged(old, new)
             scratch = new.folder / SCRATCH_DATABASE
