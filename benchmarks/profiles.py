@@ -45,7 +45,7 @@ def main(
     figures = measure_profiles(map_folder, images, list_file, count)
     if output is not None:
         output.write_text(json.dumps(figures, indent=2) + '\n', encoding='utf-8')
-    print('\n'.join(table({map_folder.name: figures})))
+    print('\n'.join(table({images.resolve().parent.name: figures})))
 
 
 def profile_config(name: str) -> LocalizationConfig:
