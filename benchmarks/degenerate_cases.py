@@ -95,7 +95,7 @@ def synthetic_cases(count: int) -> Iterator[Case]:
 
 
 def _planar(rng: np.random.Generator, arc: Sequence[RigidTransform], count: int) -> Iterator[Case]:
-    wall = make_room((14.0, 10.0, 5.0))
+    wall = make_room((9.0, 7.0, 5.0))
     poses = [RigidTransform(exp_so3(0.1 * rng.normal(size=3)), pose.translation) for pose in arc]
     near = [_near(PLACE, rng, yaw=0.0) for _ in range(count)]
     yield Case('one plane', 'pose', *_rendered(wall, poses, near))

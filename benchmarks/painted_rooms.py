@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -32,11 +33,18 @@ class Room:
 
     Attributes:
         half_size: (3,) map units.
-        walls: images of the walls by axis and side.
+        painting: paints the walls that are seen.
     """
 
     half_size: Array
-    walls: dict[tuple[int, int], Image]
+    painting: Painting
+    _walls: dict[tuple[int, int], Image] = field(default_factory=dict)
+
+    def wall(self, axis: int, side: int) -> Image:
+        """Give the image of a wall."""
+        if (axis, side) not in self._walls:
+            self._walls[axis, side] = self.painting(axis, side)
+        return self._walls[axis, side]
 
     def look(self, map_from_cam: RigidTransform, noise: float = 2.0, seed: int = 0) -> Image:
         """Take an image; `noise` is that of its grey values."""
@@ -50,11 +58,11 @@ class Room:
         # OpenCV has the centre of the first pixel at 0.
         places = ((points + self.half_size) * PIXELS_PER_UNIT - 0.5).astype(np.float32)
         image = np.zeros((CAMERA.height, CAMERA.width, 3))
-        for (axis, side), wall in self.walls.items():
+        for axis, side in product(range(3), (0, 1)):
             hit = (hits == axis) & ((rays[..., axis] > 0) == side)
             if hit.any():
                 columns, rows = np.moveaxis(np.delete(places, axis, axis=2), 2, 0)
-                image[hit] = cv2.remap(wall, columns, rows, cv2.INTER_LINEAR)[hit]
+                image[hit] = cv2.remap(self.wall(axis, side), columns, rows, cv2.INTER_LINEAR)[hit]
         image += np.random.default_rng(seed).normal(size=image.shape) * noise
         return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
@@ -62,8 +70,7 @@ class Room:
 def make_room(half_size: Sequence[float], painting: Painting | None = None) -> Room:
     """Make a room with walls that `painting` paints, by default all different."""
     half = np.array(half_size, dtype=np.float64)
-    paint = painting or different_walls(half)
-    return Room(half, {(axis, side): paint(axis, side) for axis in range(3) for side in (0, 1)})
+    return Room(half, painting or different_walls(half))
 
 
 def different_walls(half_size: Array, seed: int = 0) -> Painting:

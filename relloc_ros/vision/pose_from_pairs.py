@@ -23,6 +23,8 @@ __all__ = ['PairsPose', 'estimate_pose_from_pairs']
 
 MIN_RAY_SPREAD = 1e-3
 """Least eigenvalue of sum(I - d d^T): two rays less than about 2.5 degrees apart fix no point."""
+PARALLEL_SIGMAS = 3.0
+"""Rays that may as well be parallel, by as many standard deviations of their angles, fix none."""
 LOCAL_OPTIMIZATION_STEPS = 5
 PRIOR_ANGLE_STD = np.deg2rad(1.0)
 """Angular error expected of a pair, worth `PRIOR_WEIGHT` observations in the variance."""
@@ -80,7 +82,8 @@ def estimate_pose_from_pairs(
         max_angle: radians; a pair agrees if its direction and its nearer rotation lie within.
 
     Returns:
-        None when no two pairs fix a position: fewer than two, or all centres on one line.
+        None when no two pairs fix a position: fewer than two, or all centres on one line, as far
+        as the angles can tell.
     """
     if bodies_from_cam is None:
         bodies_from_cam = [RigidTransform.identity()] * len(essentials)
@@ -96,7 +99,34 @@ def estimate_pose_from_pairs(
         if score > best_score and score[0] >= 2:
             best_score = score
             best = PairsPose(pose, inliers, _covariance(rays, pose, inliers))
-    return best
+    return None if best is None or _may_be_parallel(rays, best) else best
+
+
+def _may_be_parallel(rays: _Rays, found: PairsPose) -> bool:
+    """Tell whether a position at infinity fits the rays hardly worse than the one found.
+
+    Angular errors spread parallel rays, which then seem to meet near where they start: the shorter
+    they are, the surer that place would seem to be.
+    """
+    pose, inliers = found.map_from_body, found.inliers
+    weights = 1.0 / _doubts(_distances(rays, pose, inliers))
+    angles = _angles(rays, pose)[0][inliers] * weights
+    directions = rays.directions[inliers] * weights[:, None]
+    squared_sines = (weights**2).sum() - np.linalg.eigvalsh(directions.T @ directions)[-1]
+    worse = float(squared_sines - (angles**2).sum())
+    return worse < PARALLEL_SIGMAS**2 * _variance(angles, 2 * len(angles) - 3)
+
+
+def _distances(rays: _Rays, pose: RigidTransform, inliers: NDArray[np.bool_]) -> Array:
+    """How far the pose is from where the rays of inliers start, none of them nearly nothing."""
+    offsets = pose.translation - rays.centres(pose.rotation)[inliers]
+    distances: Array = np.linalg.norm(offsets, axis=1)
+    return np.maximum(distances, 1e-3 * distances.max() + 1e-12)
+
+
+def _doubts(distances: Array) -> Array:
+    """Factors on the angular error of rays: short ones come from images with little parallax."""
+    return np.maximum(1.0, np.median(distances) / distances)
 
 
 def _rays(
@@ -205,15 +235,17 @@ def _support(
 
 def _covariance(rays: _Rays, pose: RigidTransform, inliers: NDArray[np.bool_]) -> Array:
     directions, rotations, _ = _angles(rays, pose)
+    distances = _distances(rays, pose, inliers)
+    doubts = _doubts(distances)
     offsets = pose.translation - rays.centres(pose.rotation)[inliers]
-    distances = np.linalg.norm(offsets, axis=1)
-    unit = offsets / np.maximum(distances, 1e-12)[:, None]
+    unit = offsets / distances[:, None]
     projectors = np.eye(3) - unit[:, :, None] * unit[:, None, :]
-    nearest = np.maximum(distances, 1e-3 * distances.max() + 1e-12)
-    information = (projectors / nearest[:, None, None] ** 2).sum(axis=0)
+    information = (projectors / (distances * doubts)[:, None, None] ** 2).sum(axis=0)
     count = int(inliers.sum())
     covariance = np.zeros((6, 6))
-    covariance[:3, :3] = np.linalg.inv(information) * _variance(directions[inliers], 2 * count - 3)
+    covariance[:3, :3] = np.linalg.inv(information) * _variance(
+        directions[inliers] / doubts, 2 * count - 3
+    )
     covariance[3:, 3:] = np.eye(3) * _variance(rotations[inliers], 3 * count - 3) / count
     return covariance
 
