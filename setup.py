@@ -51,7 +51,7 @@ setup(
         ],
         'report': ['jinja2', 'matplotlib>=3.6'],
         'ros': ['ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-common-interfaces'],
-        'scale': ['cryptography', 'distributed>=2024.8'],
+        'scale': ['cryptography', 'dask', 'distributed>=2024.8'],
         'dev': [
             'colcon-core',
             'colcon-defaults',
