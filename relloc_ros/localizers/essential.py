@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.localizers.base import RigLocalizer, no_features, no_retrieval
 from relloc_ros.localizers.local_points import triangulate_matches
+from relloc_ros.localizers.mirrored import is_mirrored, mirrored
 from relloc_ros.localizers.pose_from_essentials import solve_from_essential_matrices
 from relloc_ros.localizers.pose_from_points import solve_from_points
 from relloc_ros.localizers.reference_matching import (
@@ -89,6 +90,8 @@ class EssentialLocalizer(RigLocalizer):
         """
         with timer('matching'):
             matched = self._match(features, retrieved)
+            if is_mirrored(self.reference_map, features, matched, self._match_ratio):
+                return mirrored(query, timer)
         points = None
         if self._triangulates:
             with timer('local_structure'):

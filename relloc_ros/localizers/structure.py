@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.errors import MapError
 from relloc_ros.localizers.base import RigLocalizer, no_features, no_retrieval
+from relloc_ros.localizers.mirrored import is_mirrored, mirrored
 from relloc_ros.localizers.point_matching import (
     PointMatches,
     images_of_matches,
@@ -96,6 +97,8 @@ class StructureLocalizer(RigLocalizer):
             else:
                 matches, matched = self._match(features, retrieved)
                 ranking = retrieved.tolist()
+                if is_mirrored(self.reference_map, features, matched, self._ratio):
+                    return mirrored(query, timer)
         names = tuple(self.reference_map.image_names[index] for index in ranking)
         points = self._seen_points(features, matches, matched)
         return Sighting.of_matches(

@@ -23,6 +23,7 @@ __all__ = [
     'RootSift',
     'create_extractor',
     'extract_features',
+    'mirror_descriptors',
     'to_grey',
 ]
 
@@ -31,6 +32,9 @@ DESCRIPTOR_DIMENSIONS = {'rootsift': 128, 'xfeat': 64}
 
 DESCRIPTOR_SCALE = 512.0
 """RootSIFT components times this are stored as uint8, COLMAP's convention."""
+
+MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1, :, -np.arange(8) % 8].ravel()
+"""Order of the numbers of a SIFT descriptor after mirroring: rows change sides, angles signs."""
 
 SIFT_BIAS_PX = 0.25
 """OpenCV's SIFT without precise upscale finds blobs this much too far right and down."""
@@ -149,6 +153,15 @@ def extract_features(image: NDArray[np.uint8], max_keypoints: int) -> LocalFeatu
     order = order[:max_keypoints]
     points2D = np.array(cv2.KeyPoint.convert(keypoints), dtype=np.float64)[order] + 0.5 - bias_px
     return LocalFeatures(points2D, _root_sift(descriptors[order]))
+
+
+def mirror_descriptors(descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give the RootSIFT descriptors (N, 128) that the mirror image would have at the keypoints.
+
+    Four by four cells of eight directions, along and across the direction of the keypoint: what
+    lies across changes sides.
+    """
+    return np.ascontiguousarray(descriptors[:, MIRRORED])
 
 
 def _create_sift(max_keypoints: int) -> tuple[cv2.SIFT, float]:
