@@ -9,7 +9,7 @@ support a pose are asked for one of their own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from relloc_ros.config import LocalizationConfig
 from relloc_ros.geometry import pose_error
 from relloc_ros.localizers.local_points import triangulate_matches
 from relloc_ros.localizers.pose_from_points import solve_from_points
+from relloc_ros.localizers.reference_matching import MatchedImage
 from relloc_ros.localizers.sighting import PlacedSighting
 from relloc_ros.localizers.solution import Solution, count_keypoints
 from relloc_ros.structures import PoseEstimate, Status
@@ -27,7 +28,7 @@ __all__ = ['undisputed']
 
 SUPPORT = 0.15
 """A map image supports a pose if this share of its matches does."""
-RIVAL_SHARE = 0.5
+RIVAL_SHARE = 0.3
 """A rival has at least this share of the keypoints that support the pose."""
 RIVAL_ANGLE = np.deg2rad(5.0)
 RIVAL_SHIFT = 0.1
@@ -48,46 +49,54 @@ def undisputed(
     if solution.pose is None:
         return solution
     count = count_keypoints(views, solution.inliers)
-    others = _without_supporters(views, solution.inliers, least=RIVAL_SHARE * count)
-    if not others:
-        return solution
-    others = [_with_points(view, config) for view in others]
-    rival = solve_from_points(
-        others,
-        replace(config, min_inliers=max(config.min_inliers, int(np.ceil(RIVAL_SHARE * count)))),
-        seed,
-        threshold_px=config.essential.reprojection_threshold_px,
-        called='triangulated keypoints',
-    )
-    if rival.pose is None or not _elsewhere(rival.pose, solution.pose, others):
-        return solution
-    found = count_keypoints(others, rival.inliers)
-    reason = f'two places look alike: {count} keypoints are for one, {found} for another'
-    return Solution(Status.DEGENERATE, reason, is_ambiguous=True)
-
-
-def _without_supporters(
-    views: Sequence[PlacedSighting], inliers: Sequence[NDArray[np.bool_]], least: float
-) -> list[PlacedSighting]:
-    """Keep the map images that do not support a pose; views that have none left are left out.
-
-    Those of fewer than two map images, or fewer matches than `least`, cannot give another.
-    """
-    others, masks = [], iter(inliers)
-    for view in views:
-        rest = tuple(
-            image
-            for image in view.sighting.matched
-            if np.count_nonzero(next(masks)) < SUPPORT * len(image.matches)
+    least = max(config.min_inliers, int(np.ceil(RIVAL_SHARE * count)))
+    strict = replace(config, min_inliers=least)
+    for others in _rests(views, solution.inliers, strict):
+        rival = solve_from_points(
+            others,
+            strict,
+            seed,
+            threshold_px=config.essential.reprojection_threshold_px,
+            called='triangulated keypoints',
         )
-        if len(rest) >= 2 and sum(len(image.matches) for image in rest) >= least:
-            others.append(replace(view, sighting=replace(view.sighting, matched=rest)))
-    return others
+        if rival.pose is not None and _elsewhere(rival.pose, solution.pose, others):
+            found = count_keypoints(others, rival.inliers)
+            reason = f'two places look alike: {count} keypoints are for one, {found} for another'
+            return Solution(Status.DEGENERATE, reason, is_ambiguous=True)
+    return solution
 
 
-def _with_points(view: PlacedSighting, config: LocalizationConfig) -> PlacedSighting:
-    points = triangulate_matches(view.features, view.sighting.matched, config.essential)
-    return replace(view, sighting=replace(view.sighting, points=points))
+def _rests(
+    views: Sequence[PlacedSighting],
+    inliers: Sequence[NDArray[np.bool_]],
+    config: LocalizationConfig,
+) -> Iterator[list[PlacedSighting]]:
+    """Give the views without the map images that support a pose; then without such matches.
+
+    The first are of another place, the second of things that are repeated in one image. What has
+    fewer than two map images in a view, or `min_inliers` matches, gives no pose and is left out.
+    """
+    for whole_images in (True, False):
+        others, masks = [], iter(inliers)
+        for view in views:
+            rest = []
+            for image in view.sighting.matched:
+                mask = next(masks)
+                if not whole_images:
+                    rest.append(replace(image, matches=image.matches[~mask]))
+                elif np.count_nonzero(mask) < SUPPORT * len(mask):
+                    rest.append(image)
+            if len(rest) >= 2 and sum(len(image.matches) for image in rest) >= config.min_inliers:
+                others.append(_with_points(view, rest, config))
+        if others:
+            yield others
+
+
+def _with_points(
+    view: PlacedSighting, rest: list[MatchedImage], config: LocalizationConfig
+) -> PlacedSighting:
+    points = triangulate_matches(view.features, rest, config.essential)
+    return replace(view, sighting=replace(view.sighting, matched=tuple(rest), points=points))
 
 
 def _elsewhere(rival: PoseEstimate, pose: PoseEstimate, others: Sequence[PlacedSighting]) -> bool:
