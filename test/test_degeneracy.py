@@ -7,16 +7,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy.stats import chi2
+from synthetic_maps import make_posed
 from synthetic_scenes import FOCAL_LENGTH, make_scene
 
 from relloc_ros.config import LocalizationConfig, make_config
+from relloc_ros.errors import MapError
 from relloc_ros.evaluation.uncertainty import normalized_errors
 from relloc_ros.geometry import RigidTransform, exp_so3, pose_error
 from relloc_ros.localizers.essential import EssentialLocalizer
 from relloc_ros.localizers.local_points import triangulate_matches
 from relloc_ros.localizers.reference_matching import MatchedImage, QueryFeatures
 from relloc_ros.localizers.sighting import PlacedSighting, Sighting
+from relloc_ros.map.builder import build_map
 from relloc_ros.map.feature_store import MapFeatures
+from relloc_ros.map.triangulation import triangulate_map
 from relloc_ros.structures import QueryImage, Status
 
 REFINEMENTS = ('none', 'epipolar', 'local_structure')
@@ -185,3 +189,9 @@ class TestTwins:
         result = locate(scene, refinement, (4, 5, 6), outliers)
         assert result.localized, result.reason
         assert pose_error(result.camera_pose.map_from_body, scene.map_from_query)[0] < 0.1
+
+
+def test_one_map_image_has_no_points(tmp_path):
+    path = build_map(make_posed(tmp_path, 1), tmp_path / 'map')
+    with pytest.raises(MapError, match='one image'):
+        triangulate_map(path)
