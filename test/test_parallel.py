@@ -8,6 +8,7 @@ from itertools import count, islice
 import sys
 import threading
 import time
+from types import ModuleType
 
 import pytest
 
@@ -64,6 +65,8 @@ def test_no_thread_is_left():
 
 @pytest.mark.parametrize('package', ['distributed', 'cryptography'])
 def test_workers_without_their_packages(monkeypatch, package):
+    for name in ('distributed', 'cryptography'):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, package, None)
     with (
         pytest.raises(
