@@ -101,7 +101,9 @@ def check_by_localizing(
     depth = float(np.nanmedian([left_out.depth for left_out in left_outs] or [np.nan]))
     adjustment = adjust(_some_images(pairs), depth) if np.isfinite(depth) and pairs else None
     systematic = _systematic(reference_map, _evenly_among(pairs, wrong), adjustment)
-    outliers = [] if adjustment is None else _outliers(adjustment, suspects, left_outs)
+    outliers = []
+    if adjustment is not None:
+        outliers = _outliers(adjustment, suspects, left_outs, leave_one_out)
     if any(
         finding.level is Level.ERROR or finding.kind == 'focal_length' for finding in systematic
     ):
@@ -169,20 +171,28 @@ def _some_images(pairs: Sequence[PosedPair]) -> list[PosedPair]:
 
 
 def _outliers(
-    adjustment: Adjustment, suspects: Sequence[Suspect], left_outs: Sequence[LeftOut]
+    adjustment: Adjustment,
+    suspects: Sequence[Suspect],
+    left_outs: Sequence[LeftOut],
+    leave_one_out: LeaveOneOut,
 ) -> list[PoseOutlier]:
-    """Drop those known already, and those that were found near their poses."""
-    known = {suspect.left_out.index for suspect in suspects}
-    found = {
-        left_out.index: left_out.discrepancy
-        for left_out in left_outs
-        if left_out.discrepancy is not None
-    }
+    """Drop those known already, and those that are found near their poses without these."""
+    known = frozenset(suspect.left_out.index for suspect in suspects)
+    by_index = {left_out.index: left_out for left_out in left_outs}
+
+    def is_elsewhere(outlier: PoseOutlier) -> bool:
+        left_out = by_index.get(outlier.index)
+        if left_out is not None and left_out.discrepancy is None:
+            # Images that are wrong in the same way may have made its place ambiguous.
+            left_out = leave_one_out.without(left_out, known)
+        if left_out is None or left_out.discrepancy is None:
+            return True
+        return _is_far(outlier, left_out.discrepancy, adjustment)
+
     return [
         outlier
         for outlier in find_outliers(adjustment)
-        if outlier.index not in known
-        and (outlier.index not in found or _is_far(outlier, found[outlier.index], adjustment))
+        if outlier.index not in known and is_elsewhere(outlier)
     ]
 
 
