@@ -33,7 +33,7 @@ CLOCK_PERIOD_S = 0.01
 CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 MIN_DEPTH = 10
 DISCOVERY_PERIOD_S = 0.05
-SETTLE_S = 0.3
+SETTLE_S = 1.0
 """After the listeners are found, they are given this long to find the publishers."""
 
 RENAMED_TYPES = {'tf/msg/tfMessage': 'tf2_msgs/msg/TFMessage'}
