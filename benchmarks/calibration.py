@@ -16,6 +16,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
+from hard_queries import read_sets
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
@@ -30,15 +31,14 @@ from relloc_ros.geometry import Array
 from relloc_ros.map.builder import build_map
 from relloc_ros.map.calibration import Calibration
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.map.sources import PosedImage, read_image, read_source
+from relloc_ros.map.sources import PosedImage, read_image
 from relloc_ros.map.triangulation import triangulate_map
 from relloc_ros.pipeline import Relocalizer
 from relloc_ros.structures import PoseEstimate, QueryImage
 
 console = Console(width=140)
 
-SETS = ('redkitchen', 'castle_p30', 'herzjesu_p25', 'fr3_office', 'south_building', 'fr1_rpy')
-POOLED = SETS[:4]
+POOLED = ('redkitchen', 'castle_p30', 'herzjesu_p25', 'fr3_office')
 LOCALIZERS = ('essential', 'structure', 'retrieval')
 LINES = ((0, 40), (152, 30), (100, 30))
 """First and number of the redkitchen map images that lie on lines, but for 2 cm."""
@@ -133,14 +133,8 @@ def _cases(
     data: Path, sets: Sequence[str] | None
 ) -> list[tuple[str, list[PosedImage], list[PosedImage]]]:
     cases = []
-    for name in SETS:
-        if not (data / name).is_dir():
-            continue
-        images = {image.name: image for image in read_source(data / name)}
-        mapped, queries = (
-            [images[line] for line in (data / name / f'{kind}.txt').read_text().split()]
-            for kind in ('map', 'query')
-        )
+    for name, split in read_sets(data).items():
+        mapped, queries = list(split.mapped), list(split.queries)
         cases.append((name, mapped, queries))
         if name == 'redkitchen':
             cases += [_line(mapped, *line) for line in LINES]
