@@ -5,7 +5,7 @@
     python benchmarks/retrieval.py DATA [--maps DIR] [--only SET] [--json OUT]
 
 DATA holds a folder for each set, as in accuracy.py. What shares view is decided by the poses and
-by the depth of the scene, as in relloc_ros/evaluation/view_overlap.py, the same for all.
+by the depth of the scene, as in relloc_ros/map/view_overlap.py, the same for all.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from rich.table import Table
 import typer
 
 from relloc_ros.config import MapConfig, make_config
-from relloc_ros.evaluation.view_overlap import MIN_SHARED_VIEW, ViewOverlap
 from relloc_ros.map.builder import build_map
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.similarity_search import ExactSearch
 from relloc_ros.map.sources import PosedImage, read_image, read_source
+from relloc_ros.map.view_overlap import MIN_SHARED_VIEW, ViewOverlap
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS
 
 DEPTHS = (1, 5, 20)

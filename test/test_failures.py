@@ -13,8 +13,8 @@ from synthetic_scenes import make_scene
 from relloc_ros.camera import Camera
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.evaluation.failures import FailureAnalysis, TrueView
-from relloc_ros.evaluation.view_overlap import ViewOverlap
 from relloc_ros.geometry import RigidTransform, exp_so3
+from relloc_ros.map.view_overlap import ViewOverlap
 from relloc_ros.structures import Localization, PairMatches, PoseEstimate, Status
 
 CAMERA = Camera('SIMPLE_PINHOLE', 640, 480, (500.0, 320.0, 240.0))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from relloc_ros.camera import Camera
-from relloc_ros.evaluation.scene_depth import scene_depths
 from relloc_ros.geometry import RigidTransform, exp_so3
+from relloc_ros.map.scene_depth import scene_depths
 from relloc_ros.vision.matching import unit_descriptors
 
 CAMERA = Camera('SIMPLE_PINHOLE', 640, 480, (500.0, 320.0, 240.0))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from relloc_ros.camera import Camera
-from relloc_ros.evaluation.view_overlap import ViewOverlap
 from relloc_ros.geometry import RigidTransform, exp_so3
+from relloc_ros.map.view_overlap import ViewOverlap
 
 CAMERA = Camera('SIMPLE_PINHOLE', 640, 480, (500.0, 320.0, 240.0))
 TELE = Camera('SIMPLE_PINHOLE', 640, 480, (2000.0, 320.0, 240.0))

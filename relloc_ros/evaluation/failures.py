@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from relloc_ros.camera import Camera
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.evaluation.metrics import PoseError, measure_error
-from relloc_ros.evaluation.view_overlap import ViewOverlap
 from relloc_ros.evaluation.wording import angle_text, length_text
 from relloc_ros.geometry import Array, RigidTransform, skew
 from relloc_ros.localizers.solution import AGREEMENT_THRESHOLD_PX
 from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.view_overlap import ViewOverlap
 from relloc_ros.structures import Localization, PairMatches, Status
 from relloc_ros.vision.relative_pose import MatchedPoints, in_front, sampson_errors
 

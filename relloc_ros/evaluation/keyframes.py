@@ -29,11 +29,11 @@ from relloc_ros.evaluation.keyframe_loss import (
 )
 from relloc_ros.evaluation.map_check.leave_one_out import LeaveOneOut
 from relloc_ros.evaluation.metrics import PoseError, measure_error
-from relloc_ros.evaluation.scene_depth import scene_depths
 from relloc_ros.geometry import Array
 from relloc_ros.map.builder import build_map
 from relloc_ros.map.keyframes import keyframes_of
 from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.scene_depth import scene_depths
 from relloc_ros.map.sources import PosedImage
 
 __all__ = ['SHIFTS', 'Choice', 'Trial', 'choose_keyframes']

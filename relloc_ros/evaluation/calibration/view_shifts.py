@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 
-from relloc_ros.evaluation.scene_depth import scene_depths
 from relloc_ros.geometry import Array
 from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.scene_depth import scene_depths
 
 __all__ = ['ViewShifts']
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relloc_ros.camera import Camera
-from relloc_ros.evaluation.scene_depth import scene_depths
 from relloc_ros.geometry import Array, RigidTransform
 from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.scene_depth import scene_depths
 
 __all__ = ['MIN_SHARED_VIEW', 'ViewOverlap']
 
