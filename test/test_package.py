@@ -52,6 +52,7 @@ ROSDEP_KEYS = {
 PROVIDERS = {
     'cv2': 'opencv-python-headless',
     'efficientnet_lite_pytorch': 'efficientnet-lite-pytorch',
+    'lightning_fabric': 'lightning-fabric',
     'tf2_ros': 'tf2_ros_py',
     'yaml': 'pyyaml',
 }
@@ -124,7 +125,7 @@ def test_every_import_is_declared(
     from_pip = {distribution(item) for item in setup_arguments['install_requires']}
     from_extras = {
         distribution(item)
-        for name in ('learned', 'report', 'scale', 'view')
+        for name in ('learn', 'learned', 'report', 'scale', 'view')
         for item in setup_arguments['extras_require'][name]
     }
     from_ros = {item.text for item in manifest.iter('exec_depend')}
