@@ -17,6 +17,7 @@ from relloc_ros.config import (
     MapConfig,
     NodeConfig,
     TrackingConfig,
+    TrainingConfig,
     flatten,
     make_config,
     parameters,
@@ -25,7 +26,7 @@ from relloc_ros.config import (
 )
 from relloc_ros.errors import ConfigError
 
-CLASSES = (LocalizationConfig, MapConfig, NodeConfig, TrackingConfig)
+CLASSES = (LocalizationConfig, MapConfig, NodeConfig, TrackingConfig, TrainingConfig)
 PARAMETER_FILE = Path(__file__).parents[1] / 'config' / 'relloc.yaml'
 
 

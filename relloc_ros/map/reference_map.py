@@ -168,6 +168,10 @@ class ReferenceMap:
         same = self._entries.with_digest(image_digest(image))
         return self.image_names[int(same[-1])] if len(same) else None
 
+    def digest(self, index: int) -> str:
+        """Give the `image_digest` of an image; '' where the map has none."""
+        return self._entries[index].digest
+
     def index_of(self, name: str) -> int | None:
         """Give the index of the image of this name; None if there is none."""
         return self._entries.with_name(name)
