@@ -67,6 +67,13 @@ class EssentialConfig:
         ge=2,
         le=50,
     )
+    sufficient_points: int = setting(
+        150,
+        'Triangulated keypoints that suffice: if half of the max_pairs map images give as many, '
+        'the other half is not matched. 0 always matches all.',
+        ge=0,
+        le=100_000,
+    )
     min_image_distance: float = setting(
         0.0,
         'Least distance between the map images used (a of the paper); 0 derives it.',
@@ -494,15 +501,6 @@ class TrackingConfig:
 class TrainingConfig:
     """Settings of the training of a network; kept in the run, which is resumed with them."""
 
-    short_side: int = setting(
-        480, 'Images are resized so that their shorter side has this length.', unit='px', ge=32
-    )
-    crop_size: int = setting(
-        448,
-        'Side of the square cut out: anywhere for training, in the middle for validation.',
-        unit='px',
-        ge=32,
-    )
     batch_size: int = setting(16, 'Examples in a step, over all devices.', ge=1, le=65536)
     learning_rate: float = setting(1e-4, 'Of the optimizer, Adam.', gt=0, le=1)
     weight_decay: float = setting(1e-6, 'Of the optimizer.', ge=0, le=1)
