@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from relloc_ros.errors import DataError
+from relloc_ros.networks.backbones import ResNet
 from relloc_ros.networks.network_config import NetworkConfig
 
 __all__ = ['PairBatch', 'PairNetwork', 'Prediction', 'check_images']
@@ -71,10 +72,12 @@ class PairNetwork(torch.nn.Module):
         name: in the NETWORKS table, in checkpoints and in messages.
         config_class: of its settings.
         config: its settings.
+        backbone: first part of `describe`.
     """
 
     name: ClassVar[str]
     config_class: ClassVar[type[NetworkConfig]]
+    backbone: ResNet
 
     def __init__(self, config: NetworkConfig) -> None:
         """Keep the settings; a network adds its layers."""
@@ -90,8 +93,8 @@ class PairNetwork(torch.nn.Module):
 
         Returns:
             `essential` (B, 3, 3) with ``x_b^T E x_a = 0``, or `rotation` (B, 3, 3), `quaternion`
-            (B, 4) in the order w, x, y, z of unit length, and `translation` (B, 3), b_from_a.
-            A network may add what its loss needs.
+            (B, 4) in the order w, x, y, z of unit length, and `translation` (B, 3), b_from_a;
+            `scores` if it matches only. A network may add what its loss needs.
 
         Raises:
             DataError: shape or dtype of an image are not those the network takes.

@@ -13,6 +13,7 @@ from relloc_ros.config_schema import STRICT, setting
 __all__ = [
     'EssNetConfig',
     'NcEssNetConfig',
+    'NcMatchingConfig',
     'NetworkConfig',
     'RelativePoseNetConfig',
     'RelocNetConfig',
@@ -54,6 +55,15 @@ class EssNetConfig(NetworkConfig):
 @dataclass(frozen=True, config=STRICT)
 class NcEssNetConfig(EssNetConfig):
     """NC-EssNet: EssNet with neighbourhood consensus on the correlation volume."""
+
+    consensus_channels: int = setting(
+        16, 'Channels between the two 4D convolutions of the consensus.', ge=1, le=256
+    )
+
+
+@dataclass(frozen=True, config=STRICT)
+class NcMatchingConfig(NetworkConfig):
+    """Neighbourhood-consensus matching without regression."""
 
     consensus_channels: int = setting(
         16, 'Channels between the two 4D convolutions of the consensus.', ge=1, le=256
