@@ -2,21 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Twenty thousand images through the node: memory, open files, threads and latency stay flat.
 
-    python benchmarks/soak.py --map MAP --images DIR --list FILE --json OUT [--scale 0.5]
+    python benchmarks/soak.py --map MAP --images DIR --list FILE --json OUT [--picture PNG]
 
 Each image is shown when the answer to the one before has come, so that none is dropped and the
-node never rests.
+node never rests. The images of examples/fr3_office, in a map of it, take a quarter of an hour.
+The exit code is 1 if something has grown, or the last thousand took longer than the first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 import json
 import os
 from pathlib import Path
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 from node_load import wait_for_node
 from node_overhead import ANSWER_TIMEOUT_S, MAX_IMAGES, PatientRobot, show, warm_up
@@ -29,6 +31,7 @@ from node_process import (
     running_node,
 )
 import numpy as np
+from numpy.typing import NDArray
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rich.progress import track
@@ -38,8 +41,23 @@ import typer
 
 from relloc_ros.map.sources import read_source
 
-MARKS = 20
+MARKS = 100
 """So often the node is looked at."""
+ENDS = 20
+"""The first and the last of so many parts are compared."""
+WARM_UP_PARTS = 2
+"""Memory is compared from the end of the second part."""
+BLOCKS = 40
+"""Latency is summed up in so many parts."""
+LIMITS = {
+    'images_lost': 0,
+    'memory_growth_mib': 8.0,
+    'open_files_growth': 0,
+    'threads_growth': 0,
+    'last_per_first_p50': 1.1,
+    'kolmogorov_smirnov': 0.25,
+}
+"""Largest values of figures."""
 
 
 @dataclass
@@ -65,9 +83,13 @@ def main(
     count: Annotated[int, typer.Option(min=100, help='Images to show.')] = 20000,
     scale: Annotated[
         float, typer.Option(min=0.1, max=1.0, help='Smaller images take less time.')
-    ] = 1.0,
+    ] = 0.4,
+    picture: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help='Picture to draw, too; it needs matplotlib.'),
+    ] = None,
 ) -> None:
-    """Run the node, and write OUT."""
+    """Run the node, and write OUT; exit code 1 if a limit is exceeded."""
     keep_to_this_machine()
     load_before, start = os.getloadavg(), time.monotonic()
     posed = read_source(images.parent, images, list_file)[:MAX_IMAGES]
@@ -93,7 +115,15 @@ def main(
         'load_average_after': os.getloadavg(),
     }
     output.write_text(json.dumps(result, indent=2) + '\n', encoding='utf-8')
-    print(json.dumps(result, indent=2))
+    if picture is not None:
+        from plot_soak import draw
+
+        draw(result, picture)
+    exceeded = {name: result[name] for name in LIMITS if name not in result['within_limits']}
+    for name, value in exceeded.items():
+        print(f'{name} is {value}, the limit {LIMITS[name]}')
+    print(f'{count} images, {result["images_lost"]} lost, in {result["seconds"]:.0f} s')
+    raise typer.Exit(int(bool(exceeded)))
 
 
 def _show_all(
@@ -132,12 +162,17 @@ def summarize(record: Record) -> dict[str, Any]:
     """
     latency = np.array(record.latency_ms)
     # A thousand of twenty thousand.
-    part = max(len(latency) // MARKS, 1)
-    first, last = (values[np.isfinite(values)] for values in (latency[:part], latency[-part:]))
+    part = max(len(latency) // ENDS, 1)
+    first, last = (
+        values[np.isfinite(values)].tolist() for values in (latency[:part], latency[-part:])
+    )
     marks = record.marks
-    # The caches fill up in the first part.
-    settled, end = marks[1], marks[-1]
-    return {
+    # Caches and the allocator's arenas fill up in the beginning.
+    settled, end = (
+        next(mark for mark in marks if mark['images'] >= WARM_UP_PARTS * part),
+        marks[-1],
+    )
+    figures: dict[str, Any] = {
         'images': len(latency),
         'images_lost': int(np.isnan(latency).sum()),
         'core_ms_p50': percentile(record.core_ms, 50),
@@ -147,13 +182,30 @@ def summarize(record: Record) -> dict[str, Any]:
         'last_per_first_p50': ratio(percentile(last, 50), percentile(first, 50)),
         'last_per_first_p95': ratio(percentile(last, 95), percentile(first, 95)),
         'kolmogorov_smirnov': round(float(ks_2samp(first, last).statistic), 3),
-        'cpu_ms_per_image_first': _cpu_ms(marks[:2]),
-        'cpu_ms_per_image_last': _cpu_ms(marks[-2:]),
+        'cpu_ms_per_image_first': _cpu_ms(marks[: 1 + MARKS // ENDS]),
+        'cpu_ms_per_image_last': _cpu_ms(marks[-1 - MARKS // ENDS :]),
+        'settled_mib': settled['memory_mib'],
+        'end_mib': end['memory_mib'],
         'memory_growth_mib': round(end['memory_mib'] - settled['memory_mib'], 1),
         'open_files_growth': end['open_files'] - settled['open_files'],
         'threads_growth': end['threads'] - settled['threads'],
+        'blocks': _blocks(latency),
         'marks': marks,
     }
+    within = [name for name, limit in LIMITS.items() if (figures[name] or 0.0) <= limit]
+    return {**figures, 'limits': LIMITS, 'within_limits': within}
+
+
+def _blocks(latency: NDArray[np.float64]) -> list[dict[str, float | None]]:
+    """Percentiles of parts of the images, by their last."""
+    ends = np.linspace(0, len(latency), BLOCKS + 1).astype(int)
+    blocks: list[dict[str, float | None]] = []
+    for start, end in pairwise(ends):
+        values = latency[start:end]
+        blocks.append(
+            {'images': int(end), **_percentiles('all', values[np.isfinite(values)].tolist())}
+        )
+    return blocks
 
 
 def _percentiles(name: str, values: Sequence[float]) -> dict[str, float | None]:
