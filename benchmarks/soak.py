@@ -208,6 +208,10 @@ def _blocks(latency: NDArray[np.float64]) -> list[dict[str, float | None]]:
     return blocks
 
 
+def _known(values: NDArray[np.float64]) -> list[float]:
+    return [float(value) for value in values[np.isfinite(values)]]
+
+
 def _percentiles(name: str, values: Sequence[float]) -> dict[str, float | None]:
     return {f'{name}_ms_p{percent}': percentile(values, percent) for percent in (50, 95, 99)}
 

@@ -117,10 +117,9 @@ def node_table(figures: Figures) -> list[str]:
         rows.append((f'1920x1080 `{name}` to pixels', values, 'ms'))
     lines = ['| what | p50 | p95 | p50, CPU |', '|---|---|---|---|']
     for what, values, unit in rows:
-        found = (values.get(f'{key}{unit}_{end}') for key, end in _COLUMNS)
-        lines.append(
-            row([what, *('–' if time is None else f'{time:.2f} {unit}' for time in times)])
-        )
+        found = [values.get(f'{key}{unit}_{end}') for key, end in _COLUMNS]
+        cells = ['–' if time is None else f'{time:.2f} {unit}' for time in found]
+        lines.append(row([what, *cells]))
     return lines
 
 
