@@ -34,6 +34,7 @@ FLOORS = {
     'vision': 1,
     'bags': 2,
     'map': 2,
+    'synthetic': 2,
     'networks': 2,
     'localizers': 3,
     'pipeline': 4,
