@@ -52,9 +52,37 @@ __all__ = [
 class EssentialConfig:
     """Settings of the default localizer `essential`."""
 
-    pair_estimator: Literal['sift_5pt'] = setting(
-        'sift_5pt',
-        'How the essential matrix of the query and one map image is estimated.',
+    pair_estimator: Literal['sift_5pt', 'essnet', 'nc_essnet', 'nc_5pt', 'rpr', 'relocnet'] = (
+        setting(
+            'sift_5pt',
+            'How the geometry of the query and one map image is estimated: from matches of '
+            'features (sift_5pt), from those of a network (nc_5pt), or by a network alone, which '
+            'leaves nothing to refine.',
+        )
+    )
+    network: str = setting('', 'File of the weights of the network, as written by relloc train.')
+    matching_network: str = setting(
+        '',
+        'File of the weights of the matching of nc_5pt, which network then gives the features '
+        'for; empty takes both from there.',
+    )
+    network_images: str = setting(
+        '', 'Folder of the images that the map was built from, which networks look at.'
+    )
+    network_side: int = setting(
+        480,
+        'Shorter side to which nc_5pt resizes images; other networks have a size of their own.',
+        unit='px',
+        ge=64,
+        le=4096,
+    )
+    learned_threshold_px: float = setting(
+        5.5,
+        'The epipolar_threshold_px of nc_5pt, whose other thresholds are that much coarser than '
+        'those of keypoints, too.',
+        unit='px',
+        gt=0,
+        le=200,
     )
     refinement: Literal['none', 'epipolar', 'local_structure'] = setting(
         'local_structure',

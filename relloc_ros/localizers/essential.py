@@ -18,6 +18,7 @@ from relloc_ros.config import LocalizationConfig
 from relloc_ros.localizers.base import RigLocalizer, no_features, no_retrieval
 from relloc_ros.localizers.local_points import triangulate_matches
 from relloc_ros.localizers.mirrored import is_mirrored, mirrored
+from relloc_ros.localizers.network_estimators import create_network_sight
 from relloc_ros.localizers.pose_from_essentials import solve_from_essential_matrices
 from relloc_ros.localizers.pose_from_points import solve_from_points
 from relloc_ros.localizers.reference_matching import (
@@ -28,6 +29,7 @@ from relloc_ros.localizers.reference_matching import (
 )
 from relloc_ros.localizers.rivals import undisputed
 from relloc_ros.localizers.sighting import PlacedSighting, Sighting
+from relloc_ros.localizers.regressed_pairs import solve_from_regressed_pairs
 from relloc_ros.localizers.solution import Solution, answer, refusal
 from relloc_ros.localizers.stage_timer import StageTimer
 from relloc_ros.map.reference_map import ReferenceMap
@@ -47,13 +49,17 @@ class EssentialLocalizer(RigLocalizer):
         """Prepare to localize in a map.
 
         Raises:
-            ConfigError: the matcher is not for the map's features.
-            DataError: the weights of the matcher are missing or unusable.
-            MissingDependencyError: a package of the matcher is not installed.
+            ConfigError: the matcher is not for the map's features, or the pair estimator needs
+                weights.
+            DataError: the weights of the matcher or the pair estimator are missing or unusable.
+            MapError: the pair estimator does not find the images of the map.
+            MissingDependencyError: a package of the matcher or the pair estimator is not
+                installed.
         """
         super().__init__(reference_map, config)
         self._triangulates = config.essential.refinement == 'local_structure'
         self._match_ratio = config.match_ratio or reference_map.extractor.match_ratio
+        self._network = create_network_sight(reference_map, config)
         self._matcher = create_matcher(
             config.matcher,
             reference_map.config.features,
@@ -62,7 +68,9 @@ class EssentialLocalizer(RigLocalizer):
         )
 
     def sight(self, query: QueryImage, seed: int) -> Sighting:
-        """Find matches, and points that map images triangulate."""
+        """Find matches, and points that map images triangulate; or ask the network."""
+        if self._network is not None:
+            return self._network.sight(query, seed)
         timer = StageTimer()
         features, retrieved = extract_and_retrieve(self.reference_map, query, self.config, timer)
         if len(features) < MIN_MATCHES:
@@ -138,6 +146,10 @@ class EssentialLocalizer(RigLocalizer):
                 )
                 solution = undisputed(solution, showing, self.config, seed)
             if solution.is_ambiguous:
+        regressed = [view for view in views if view.sighting.regressed]
+        if regressed:
+            with timer('essential_matrices'):
+                return solve_from_regressed_pairs(regressed, self.config)
                 return solution
             # Essential matrices of views whose places are not certain gave wrong poses.
             if solution.pose is not None or not all(view.is_certain for view in showing):

@@ -18,7 +18,15 @@ from relloc_ros.geometry import Array, RigidTransform
 from relloc_ros.localizers.reference_matching import MatchedImage, QueryFeatures
 from relloc_ros.structures import Localization, QueryImage, Status
 
-__all__ = ['NO_ROW', 'PlacedSighting', 'SeenPoints', 'Sighting', 'add_timings', 'matched_images']
+__all__ = [
+    'NO_ROW',
+    'PlacedSighting',
+    'RegressedPair',
+    'SeenPoints',
+    'Sighting',
+    'add_timings',
+    'matched_images',
+]
 
 NO_ROW = -1
 """Of a match that shows no point of known position."""
@@ -49,6 +57,23 @@ class SeenPoints:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RegressedPair:
+    """What a network says of the image and one map image, without a match.
+
+    Attributes:
+        index: of the map image.
+        map_from_ref: its pose.
+        essential: (3, 3) as in `vision.relative_pose`, if it gives that.
+        cam_from_ref: relative pose in the map's units, if it gives that.
+    """
+
+    index: int
+    map_from_ref: RigidTransform
+    essential: Array | None = None
+    cam_from_ref: RigidTransform | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Sighting:
     """What an image shows of the map.
 
@@ -58,10 +83,11 @@ class Sighting:
         seed: of the random steps that concern this image alone.
         status: why it shows nothing; LOCALIZED as long as nothing stands against a pose.
         reason: the same for people.
-        features: of the image, without descriptors; None if it shows nothing.
+        features: of the image, without descriptors; None if it shows nothing, or in `regressed`.
         retrieved: names of map images, best first.
         matched: map images with matches, likewise without descriptors.
         points: of known position; None where they are not asked for.
+        regressed: map images that a network has looked at, instead of matches.
         timings_ms: wall milliseconds of each stage.
     """
 
@@ -74,6 +100,7 @@ class Sighting:
     retrieved: tuple[str, ...] = ()
     matched: tuple[MatchedImage, ...] = ()
     points: SeenPoints | None = None
+    regressed: tuple[RegressedPair, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod

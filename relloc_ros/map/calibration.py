@@ -33,6 +33,7 @@ CHANGE_NO_POSE = frozenset(
         'num_threads',
         'random_seed',
         'resized_images',
+        'essential.network_images',
         'weights_folder',
     )
 )
@@ -40,6 +41,13 @@ CHANGE_NO_POSE = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+ADDED_LATER: Mapping[str, str | int | float] = {
+    'essential.network': '',
+    'essential.matching_network': '',
+    'essential.network_side': 480,
+    'essential.learned_threshold_px': 5.5,
+}
+"""Settings that older maps have no idea of: with this value, all is as it was."""
 class Calibration:
     """Scale and floors of a localizer's covariances in a map, and what they were found from.
 
@@ -188,7 +196,9 @@ def settings_hash(config: LocalizationConfig) -> str:
     values = {
         key: value
         for key, value in flatten(config).items()
-        if key not in CHANGE_NO_POSE and not key.startswith(foreign)
+        if key not in CHANGE_NO_POSE
+        and not key.startswith(foreign)
+        and not (key in ADDED_LATER and value == ADDED_LATER[key])
     }
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

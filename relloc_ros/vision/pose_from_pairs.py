@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from relloc_ros.geometry import Array, RigidTransform, mean_rotation, rotation_angle
 from relloc_ros.vision.relative_pose import decompose_essential
 
-__all__ = ['PairsPose', 'estimate_pose_from_pairs']
+__all__ = ['PairsPose', 'estimate_pose_from_directions', 'estimate_pose_from_pairs']
 
 MIN_RAY_SPREAD = 1e-3
 """Least eigenvalue of sum(I - d d^T): two rays less than about 2.5 degrees apart fix no point."""
@@ -51,7 +51,7 @@ class _Rays:
     """What each pair says about the body that the query's camera sits on, in the map.
 
     sources (P, 3) centres of the map images; directions (P, 3) to the query, sign free;
-    rotations (P, 2, 3, 3), the candidates for map_from_body; levers (P, 3) from the body's origin
+    rotations (P, K, 3, 3), the candidates for map_from_body; levers (P, 3) from the body's origin
     to the camera, in its own frame.
     """
 
@@ -87,10 +87,34 @@ def estimate_pose_from_pairs(
     """
     if bodies_from_cam is None:
         bodies_from_cam = [RigidTransform.identity()] * len(essentials)
-    rays = _rays(essentials, maps_from_ref, bodies_from_cam)
+    decomposed = [decompose_essential(essential) for essential in essentials]
+    return _best_pose(_rays(decomposed, maps_from_ref, bodies_from_cam), max_angle)
+
+
+def estimate_pose_from_directions(
+    cams_from_ref: Sequence[RigidTransform],
+    maps_from_ref: Sequence[RigidTransform],
+    bodies_from_cam: Sequence[RigidTransform],
+    *,
+    max_angle: float,
+) -> PairsPose | None:
+    """Find the pose most relative poses agree with (Laskar et al., ICCV workshops 2017).
+
+    As `estimate_pose_from_pairs`, but the rotation of each pair is known. Of the translations
+    (3,) only the line counts, not the length: the position is where these meet.
+    """
+    known = [(pose.rotation[None], _unit(pose.translation)) for pose in cams_from_ref]
+    return _best_pose(_rays(known, maps_from_ref, bodies_from_cam), max_angle)
+
+
+def _unit(vector: Array) -> Array:
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)
+
+
+def _best_pose(rays: _Rays, max_angle: float) -> PairsPose | None:
     best: PairsPose | None = None
     best_score = (0, -np.inf)
-    for first, second in combinations(range(len(essentials)), 2):
+    for first, second in combinations(range(len(rays.sources)), 2):
         hypothesis = _hypothesis(rays, first, second)
         if hypothesis is None:
             continue
@@ -130,15 +154,15 @@ def _doubts(distances: Array) -> Array:
 
 
 def _rays(
-    essentials: Sequence[Array],
+    cams_from_refs: Sequence[tuple[Array, Array]],
     maps_from_ref: Sequence[RigidTransform],
     bodies_from_cam: Sequence[RigidTransform],
 ) -> _Rays:
+    """Turn candidates for the rotation (K, 3, 3) and a line (3,) of each pair into the map."""
     directions, rotations = [], []
-    for essential, map_from_ref, body_from_cam in zip(
-        essentials, maps_from_ref, bodies_from_cam, strict=True
+    for (cams_from_ref, translation), map_from_ref, body_from_cam in zip(
+        cams_from_refs, maps_from_ref, bodies_from_cam, strict=True
     ):
-        cams_from_ref, translation = decompose_essential(essential)
         # The query's centre in the map image's frame is -R^T t, the same line for both rotations.
         directions.append(map_from_ref.rotation @ cams_from_ref[0].T @ translation)
         maps_from_cam = map_from_ref.rotation @ cams_from_ref.transpose(0, 2, 1)

@@ -110,8 +110,8 @@ def estimate_essential_5pt(
     return PairGeometry(essential, inliers, has_baseline(matches, inliers, rotation, threshold_px))
 
 
-PAIR_ESTIMATORS = {'sift_5pt': estimate_essential_5pt}
-"""Pair estimators by the name used in the configuration."""
+PAIR_ESTIMATORS = {'sift_5pt': estimate_essential_5pt, 'nc_5pt': estimate_essential_5pt}
+"""Pair estimators that take matches, by the name used in the configuration."""
 
 
 def has_baseline(
