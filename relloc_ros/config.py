@@ -96,7 +96,7 @@ class EssentialConfig:
         le=50,
     )
     sufficient_points: int = setting(
-        150,
+        100,
         'Triangulated keypoints that suffice: if half of the max_pairs map images give as many, '
         'the other half is not matched. 0 always matches all.',
         ge=0,

@@ -26,16 +26,18 @@ from relloc_ros.vision.relative_pose import MatchedPoints
 __all__ = [
     'MatchedImage',
     'QueryFeatures',
+    'choose_reference_images',
     'extract_and_retrieve',
     'extract_query',
     'images_allowed',
+    'match_images',
     'match_reference_images',
     'retrieve_images',
+    'sort_by_matches',
 ]
 
-RANKING_KEYPOINTS = (256, 512)
-"""The strongest keypoints of query and map image decide the order of the retrieved images."""
-RANKING_DIMENSIONS = 32
+RANKING_KEYPOINTS = 256
+"""So many of the query's strongest keypoints decide the order of the retrieved images."""
 THREADS = 2
 
 T = TypeVar('T')
@@ -180,16 +182,62 @@ def match_reference_images(
     Returns:
         At most `max_images`, most matches first.
     """
-    keypoints = replace(query.keypoints, compact=reference_map.compact(query.descriptors))
+    chosen = choose_reference_images(
+        reference_map,
+        query,
+        retrieved,
+        ratio=ratio,
+        max_images=max_images,
+        distance_limits=distance_limits,
+    )
+    return sort_by_matches(match_images(reference_map, query, chosen, matcher))
+
+
+def choose_reference_images(
+    reference_map: ReferenceMap,
+    query: QueryFeatures,
+    retrieved: NDArray[np.intp],
+    *,
+    ratio: float,
+    max_images: int,
+    distance_limits: tuple[float, float],
+) -> NDArray[np.intp]:
+    """Choose the retrieved images that look most like the query, from different places.
+
+    Args:
+        reference_map: the map.
+        query: features of the query.
+        retrieved: (k,) indices of map images, most similar first.
+        ratio: of the ratio test.
+        max_images: map images to choose.
+        distance_limits: a and b in map units (Zhou et al., section III-A); 0 derives them.
+
+    Returns:
+        Indices of at most `max_images` map images, in the order in which they are worth matching.
+    """
+    strongest = reference_map.outline(query.descriptors[:RANKING_KEYPOINTS])
     counts = _each(
-        retrieved, lambda index: _ranking_matches(reference_map, keypoints, index, ratio)
+        retrieved,
+        lambda index: len(match_mutual_ratio(strongest, reference_map.outlines(index), ratio)),
     )
     ranked = retrieved[np.argsort(-np.array(counts), kind='stable')]
-    chosen = select_diverse(reference_map.centres[ranked], max_images, distance_limits)
-    matched = _each(
-        ranked[chosen], lambda index: _matched_image(reference_map, keypoints, index, matcher)
-    )
-    return sorted(matched, key=lambda image: -len(image.matches))
+    return ranked[select_diverse(reference_map.centres[ranked], max_images, distance_limits)]
+
+
+def match_images(
+    reference_map: ReferenceMap,
+    query: QueryFeatures,
+    indices: NDArray[np.intp],
+    matcher: Matcher,
+) -> list[MatchedImage]:
+    """Match the query with map images, in their order."""
+    keypoints = replace(query.keypoints, compact=reference_map.compact(query.descriptors))
+    return _each(indices, lambda index: _matched_image(reference_map, keypoints, index, matcher))
+
+
+def sort_by_matches(images: list[MatchedImage]) -> list[MatchedImage]:
+    """Put those with most matches first."""
+    return sorted(images, key=lambda image: -len(image.matches))
 
 
 def _each(indices: NDArray[np.intp], function: Callable[[int], T]) -> list[T]:
@@ -202,20 +250,6 @@ def _each(indices: NDArray[np.intp], function: Callable[[int], T]) -> list[T]:
         parts = list(pool.map(some, [indices[i::THREADS] for i in range(THREADS)]))
     results = iter(chain.from_iterable(zip_longest(*parts)))
     return [next(results) for _ in indices]
-
-
-def _ranking_matches(
-    reference_map: ReferenceMap, query: Keypoints, index: int, ratio: float
-) -> int:
-    num_query, num_reference = RANKING_KEYPOINTS
-    strongest = reference_map.features(index).descriptors[:num_reference]
-    descriptors = reference_map.extractor.unit_descriptors(strongest)
-    assert query.compact is not None
-    search = (
-        query.compact[:num_query, :RANKING_DIMENSIONS],
-        reference_map.compact(descriptors, RANKING_DIMENSIONS),
-    )
-    return len(match_mutual_ratio(query.descriptors[:num_query], descriptors, ratio, search))
 
 
 def _matched_image(

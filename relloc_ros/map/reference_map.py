@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import TracebackType
 
@@ -35,6 +35,10 @@ FloatArray = NDArray[np.float32]
 IndexArray = NDArray[np.int64]
 
 COMPACT_SAMPLE_IMAGES = 32
+OUTLINE_KEYPOINTS = 512
+OUTLINE_DIMENSIONS = 32
+OUTLINES_KEPT = 512
+"""64 KiB each."""
 
 
 class ReferenceMap:
@@ -55,6 +59,8 @@ class ReferenceMap:
         cameras: by camera ID.
         points: 3D points; None before `relloc map triangulate`.
         calibrations: of the covariances; none before `relloc map calibrate`.
+        outlines: `outline` of the strongest keypoints of an image, by its index; the latest are
+            kept.
     """
 
     def __init__(
@@ -89,6 +95,7 @@ class ReferenceMap:
         self._descriptor = descriptor
         self._features_weights = manifest.features_weights
         self.extractor: FeatureExtractor = create_extractor(self.config.features, weights_folder)
+        self.outlines = lru_cache(OUTLINES_KEPT)(self._outline_of_image)
 
     @classmethod
     def open(
@@ -203,6 +210,19 @@ class ReferenceMap:
     def compact(self, descriptors: FloatArray, dimensions: int | None = None) -> FloatArray:
         """Put unit descriptors (M, D) into few numbers (M, C), to search the map's quickly."""
         return np.asarray(descriptors @ self._compact_basis[:, :dimensions])
+
+    def outline(self, descriptors: FloatArray) -> FloatArray:
+        """Give unit descriptors (M, D) in very few numbers (M, C), of unit length again.
+
+        They tell which images look alike, not which keypoints are the same.
+        """
+        few = self.compact(descriptors, OUTLINE_DIMENSIONS)
+        return few / np.maximum(np.linalg.norm(few, axis=1, keepdims=True), 1e-6)
+
+    def _outline_of_image(self, index: int) -> FloatArray:
+        """Outline of the strongest keypoints of an image."""
+        strongest = self.features(index).descriptors[:OUTLINE_KEYPOINTS]
+        return self.outline(self.extractor.unit_descriptors(strongest))
 
     @cached_property
     def _compact_basis(self) -> FloatArray:

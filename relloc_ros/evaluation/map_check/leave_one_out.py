@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from relloc_ros.config import LocalizationConfig
+from relloc_ros.config import LocalizationConfig, make_config
 from relloc_ros.gating import gate
 from relloc_ros.geometry import Array, RigidTransform
 from relloc_ros.localizers.essential import MIN_MATCHES, EssentialLocalizer
@@ -77,7 +77,8 @@ class LeaveOneOut:
     def __init__(self, reference_map: ReferenceMap) -> None:
         """Prepare the default localizer with its default settings."""
         self.reference_map = reference_map
-        self.config = LocalizationConfig()
+        # All pairs are looked at: no image is left out because others suffice.
+        self.config = make_config(LocalizationConfig, {'essential.sufficient_points': 0})
         self._localizer = EssentialLocalizer(reference_map, self.config)
         self._thread_pools = ThreadpoolController()
         self._directions: Array = reference_map.rotations[:, 2]
