@@ -30,17 +30,14 @@ CHANGE_NO_POSE = frozenset(
         'descriptor_cache_mb',
         'max_orientation_std',
         'max_position_std',
+        'essential.network_images',
         'num_threads',
         'random_seed',
         'resized_images',
-        'essential.network_images',
         'weights_folder',
     )
 )
 """Settings that do not change how wrong a pose is."""
-
-
-@dataclass(frozen=True, slots=True)
 ADDED_LATER: Mapping[str, str | int | float] = {
     'essential.network': '',
     'essential.matching_network': '',
@@ -48,6 +45,9 @@ ADDED_LATER: Mapping[str, str | int | float] = {
     'essential.learned_threshold_px': 5.5,
 }
 """Settings that older maps have no idea of: with this value, all is as it was."""
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """Scale and floors of a localizer's covariances in a map, and what they were found from.
 
