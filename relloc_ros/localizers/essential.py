@@ -24,12 +24,14 @@ from relloc_ros.localizers.pose_from_points import solve_from_points
 from relloc_ros.localizers.reference_matching import (
     MatchedImage,
     QueryFeatures,
+    choose_reference_images,
     extract_and_retrieve,
-    match_reference_images,
+    match_images,
+    sort_by_matches,
 )
 from relloc_ros.localizers.regressed_pairs import solve_from_regressed_pairs
 from relloc_ros.localizers.rivals import undisputed
-from relloc_ros.localizers.sighting import PlacedSighting, Sighting
+from relloc_ros.localizers.sighting import PlacedSighting, SeenPoints, Sighting
 from relloc_ros.localizers.solution import Solution, answer, refusal
 from relloc_ros.localizers.stage_timer import StageTimer
 from relloc_ros.map.reference_map import ReferenceMap
@@ -59,6 +61,9 @@ class EssentialLocalizer(RigLocalizer):
         super().__init__(reference_map, config)
         self._network = create_network_sight(reference_map, config)
         self._triangulates = config.essential.refinement == 'local_structure'
+        settings = config.essential
+        may_stop = self._triangulates and settings.sufficient_points > 0
+        self._first = -(-settings.max_pairs // 2) if may_stop else settings.max_pairs
         self._match_ratio = config.match_ratio or reference_map.extractor.match_ratio
         self._matcher = create_matcher(
             config.matcher,
@@ -97,13 +102,16 @@ class EssentialLocalizer(RigLocalizer):
             timer: of the stages.
         """
         with timer('matching'):
-            matched = self._match(features, retrieved)
+            chosen = self._choose(features, retrieved)
+            first, rest = chosen[: self._first], chosen[self._first :]
+            matched = self._match(features, first)
             if is_mirrored(self.reference_map, features, matched, self._match_ratio):
                 return mirrored(query, timer)
-        points = None
-        if self._triangulates:
-            with timer('local_structure'):
-                points = triangulate_matches(features, matched, self.config.essential)
+        points = self._triangulate(features, matched, timer)
+        if len(rest) and (points is None or len(points) < self.config.essential.sufficient_points):
+            with timer('matching'):
+                matched = sort_by_matches(matched + self._match(features, rest))
+            points = self._triangulate(features, matched, timer)
         names = tuple(self.reference_map.image_names[index] for index in retrieved)
         return Sighting.of_matches(
             query, seed, features, names, matched, points, timer.milliseconds
@@ -114,18 +122,28 @@ class EssentialLocalizer(RigLocalizer):
         timer = StageTimer()
         return answer('essential', views, self._solve(views, seed, timer), timer.milliseconds)
 
-    def _match(self, features: QueryFeatures, retrieved: NDArray[np.intp]) -> list[MatchedImage]:
+    def _choose(self, features: QueryFeatures, retrieved: NDArray[np.intp]) -> NDArray[np.intp]:
         settings = self.config.essential
-        matched = match_reference_images(
+        return choose_reference_images(
             self.reference_map,
             features,
             retrieved,
-            matcher=self._matcher,
             ratio=self._match_ratio,
             max_images=settings.max_pairs,
             distance_limits=(settings.min_image_distance, settings.max_image_distance),
         )
-        return [image for image in matched if len(image.matches) >= MIN_MATCHES]
+
+    def _match(self, features: QueryFeatures, chosen: NDArray[np.intp]) -> list[MatchedImage]:
+        matched = match_images(self.reference_map, features, chosen, self._matcher)
+        return sort_by_matches([image for image in matched if len(image.matches) >= MIN_MATCHES])
+
+    def _triangulate(
+        self, features: QueryFeatures, matched: Sequence[MatchedImage], timer: StageTimer
+    ) -> SeenPoints | None:
+        if not self._triangulates:
+            return None
+        with timer('local_structure'):
+            return triangulate_matches(features, matched, self.config.essential)
 
     def _solve(self, views: Sequence[PlacedSighting], seed: int, timer: StageTimer) -> Solution:
         regressed = [view for view in views if view.sighting.regressed]
