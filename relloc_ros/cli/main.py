@@ -23,6 +23,7 @@ from relloc_ros.cli.localize_command import localize
 from relloc_ros.cli.report_command import report
 from relloc_ros.cli.score_command import score
 from relloc_ros.cli.synth_command import synth
+from relloc_ros.cli.train_command import train
 from relloc_ros.cli.view_command import view
 from relloc_ros.errors import RellocError
 
@@ -70,6 +71,7 @@ def make_app() -> typer.Typer:
     app.command()(benchmark)
     app.command()(report)
     app.command()(view)
+    app.command()(train)
     app.command()(synth)
     app.add_typer(bag_commands.app, name='bag')
     add_extensions(app)

@@ -23,7 +23,6 @@ from relloc_ros.errors import ConfigError, DataError
 from relloc_ros.networks import NETWORKS, PairNetwork
 
 __all__ = [
-    'FORMAT_VERSION',
     'fill',
     'load_network',
     'read_checkpoint',
@@ -32,10 +31,11 @@ __all__ = [
 ]
 
 KIND = 'relloc_ros network'
-FORMAT_VERSION = '1'
+FORMAT_VERSION = 1
+METADATA_KEY = 'relloc_ros'
 
 
-def save_network(path: Path, network: PairNetwork, about: Mapping[str, str]) -> None:
+def save_network(path: Path, network: PairNetwork, about: Mapping[str, Any]) -> None:
     """Write the weights of a network; a file that exists is replaced when all is written.
 
     Args:
@@ -43,14 +43,8 @@ def save_network(path: Path, network: PairNetwork, about: Mapping[str, str]) -> 
         network: of the NETWORKS table.
         about: what else is to be remembered: the hash of the data, the epoch.
     """
-    metadata = {
-        **about,
-        'kind': KIND,
-        'format_version': FORMAT_VERSION,
-        'network': network.name,
-        'config': json.dumps(flatten(network.config)),
-    }
-    write_checkpoint(path, network.state_dict(), metadata)
+    known = {**about, 'network': network.name, 'config': flatten(network.config)}
+    write_checkpoint(path, KIND, network.state_dict(), known)
 
 
 def load_network(path: Path, wanted: Collection[str] = ()) -> PairNetwork:
@@ -75,8 +69,8 @@ def load_network(path: Path, wanted: Collection[str] = ()) -> PairNetwork:
         )
     kind = NETWORKS[name]
     try:
-        network = kind(make_config(kind.config_class, json.loads(about['config'])))
-    except (KeyError, ValueError, AttributeError, ConfigError) as error:
+        network = kind(make_config(kind.config_class, about['config']))
+    except (KeyError, TypeError, AttributeError, ConfigError) as error:
         raise DataError(f'{path} has no usable settings of {name}: {error}') from error
     fill(network, tensors, path)
     return network.eval()
@@ -96,19 +90,28 @@ def fill(network: Module, tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def write_checkpoint(
-    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
+    path: Path, kind: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]
 ) -> None:
-    """Write tensors and text to a safetensors file, which appears when it is complete."""
+    """Write tensors to a safetensors file, which appears when it is complete.
+
+    Args:
+        path: the file; what it held is replaced.
+        kind: what it is.
+        tensors: by name.
+        about: values that JSON knows, kept beside them.
+    """
     unfinished = path.with_name(f'.{path.name}.unfinished')
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(plain, unfinished, dict(metadata))
+    # One key: several would be written in another order each time.
+    text = json.dumps({**about, 'kind': kind, 'format_version': FORMAT_VERSION})
+    save_file(plain, unfinished, {METADATA_KEY: text})
     with unfinished.open('rb') as file:
         os.fsync(file.fileno())
     unfinished.replace(path)
 
 
 def read_checkpoint(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read tensors and text from a safetensors file.
+    """Read tensors, and what is known of them, from a safetensors file.
 
     Args:
         path: the file.
@@ -121,8 +124,8 @@ def read_checkpoint(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str,
         raise DataError(f'{path} does not exist or is no file: give the file of a trained network')
     try:
         with safe_open(path, 'pt') as file:
-            about = file.metadata() or {}
-            if about.get('kind') != kind:
+            about = json.loads((file.metadata() or {}).get(METADATA_KEY, '{}'))
+            if not isinstance(about, dict) or about.get('kind') != kind:
                 raise DataError(
                     f'{path} is no {kind}: give a file that `relloc train` has written'
                 )
@@ -132,5 +135,5 @@ def read_checkpoint(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str,
                     f'relloc_ros reads {FORMAT_VERSION}'
                 )
             return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise DataError(f'{path} is no intact safetensors file: {error}') from error

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-import hashlib
 from typing import Protocol
 
 import numpy as np
@@ -16,9 +15,9 @@ from torch import Tensor
 
 from relloc_ros.networks import PairBatch, PairNetwork
 from relloc_ros.networks.preprocessing import crop_square, to_tensor
-from relloc_ros.networks.training.images import ResizedImages, TrainingImage
+from relloc_ros.networks.training.images import ResizedImages
 
-__all__ = ['Examples', 'Objective', 'PairExamples', 'PairObjective', 'data_hash']
+__all__ = ['Examples', 'Objective', 'PairExamples', 'PairObjective']
 
 
 class Examples(Protocol):
@@ -119,17 +118,3 @@ class PairObjective(Objective):
         with torch.autocast(batch.image_a.device.type, enabled=False):
             exact = {name: value.float() for name, value in prediction.items()}
             return self.network.loss(exact, batch)
-
-
-def data_hash(images: Sequence[TrainingImage], *tables: NDArray[np.int64]) -> str:
-    """Give a hash of pixels, poses, cameras and pairs, as hexadecimal text."""
-    content = hashlib.sha256()
-    for image in images:
-        posed = image.posed
-        camera = (posed.camera.model, posed.camera.width, posed.camera.height, posed.camera.params)
-        content.update(f'{posed.name}\n{image.digest}\n{camera}\n'.encode())
-        content.update(posed.cam_from_map.matrix.tobytes())
-    for table in tables:
-        content.update(f'{table.shape}'.encode())
-        content.update(np.ascontiguousarray(table).tobytes())
-    return content.hexdigest()

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 import logging
 from statistics import median
 import time
@@ -67,7 +68,7 @@ def fit(
     validation: Examples,
     config: TrainingConfig,
     run: RunFolder,
-    about: dict[str, str],
+    about: dict[str, Any],
     progress: ProgressBar = _no_bar,
 ) -> Outcome:
     """Train until validation gets no better; goes on from the run's checkpoint if it has one.
@@ -132,7 +133,7 @@ def _fit(
     validation: Examples,
     config: TrainingConfig,
     run: RunFolder,
-    about: dict[str, str],
+    about: dict[str, Any],
     progress: ProgressBar,
 ) -> Outcome:
     stepper = Stepper(fabric, objective, config)
@@ -182,7 +183,7 @@ def _time_step(
             if len(times) > WARM_UP_STEPS + TIMED_STEPS:
                 break
         epoch += 1
-    durations = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    durations = [later - earlier for earlier, later in pairwise(times)]
     return median(durations[WARM_UP_STEPS:])
 
 
@@ -190,7 +191,7 @@ class _Keeper:
     """Writes what a run keeps, in the first of the processes."""
 
     def __init__(
-        self, is_first: bool, run: RunFolder, objective: Objective, about: dict[str, str]
+        self, is_first: bool, run: RunFolder, objective: Objective, about: dict[str, Any]
     ) -> None:
         self._is_first = is_first
         self._run = run
@@ -232,7 +233,7 @@ class _Keeper:
         self._run.epochs.append(epoch + 1, {**row, 'seconds': round(seconds, 3)})
         self._losses = []
         if is_best:
-            about = {**self._about, 'epoch': str(epoch + 1)}
+            about = {**self._about, 'epoch': epoch + 1}
             save_network(self._run.best, self._network, about)
         logger.info(
             'epoch %d: training loss %.4g, validation loss %.4g%s',

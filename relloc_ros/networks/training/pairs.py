@@ -9,7 +9,7 @@ paired with the others, it tells how queries would fare that the network has nev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +97,7 @@ def choose_pairs(
             report(query + 1, reference_map.num_images, reference_map.image_names[query])
     indices = np.array(found, dtype=np.int64).reshape(-1, 2)
     return _checked(
-        MapPairs(indices, np.array(shares), validation[indices].any(axis=1)),
+        MapPairs(indices, np.array(shares), _any(validation, indices)),
         f'map {reference_map.path}',
         'lower min_overlap, or take a map whose images share view from different places',
     )
@@ -121,7 +121,7 @@ def read_pairs(path: Path, reference_map: ReferenceMap) -> MapPairs:
     for query in np.unique(indices[:, 1]):
         mine = indices[:, 1] == query
         shares[mine] = _shared(overlap, reference_map, int(query))[indices[mine, 0]]
-    validation = held_out(reference_map.num_images)[indices].any(axis=1)
+    validation = _any(held_out(reference_map.num_images), indices)
     return _checked(
         MapPairs(indices, shares, validation),
         f'pairs {path}',
@@ -129,16 +129,18 @@ def read_pairs(path: Path, reference_map: ReferenceMap) -> MapPairs:
     )
 
 
-def write_pairs(path: Path, pairs: MapPairs, reference_map: ReferenceMap) -> None:
-    """Write pairs as `read_pairs` reads them."""
-    names = reference_map.image_names
-    lines = [f'{names[first]}\t{names[second]}\n' for first, second in pairs.indices.tolist()]
-    path.write_text(''.join(lines), encoding='utf-8')
+def write_pairs(path: Path, names: Iterable[tuple[str, str]]) -> None:
+    """Write the names of map images and queries as `read_pairs` reads them."""
+    path.write_text(''.join(f'{first}\t{second}\n' for first, second in names), 'utf-8')
 
 
 def _shared(overlap: ViewOverlap, reference_map: ReferenceMap, index: int) -> NDArray[np.float64]:
     map_from_cam = reference_map.cam_from_map(index).inverse()
     return overlap.shared(map_from_cam, reference_map.camera(index))
+
+
+def _any(flags: NDArray[np.bool_], indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return flags[indices[:, 0]] | flags[indices[:, 1]]
 
 
 def _similar(

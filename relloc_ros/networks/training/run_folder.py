@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ import yaml
 
 from relloc_ros.errors import DataError
 from relloc_ros.networks.checkpoint import (
-    FORMAT_VERSION,
     fill,
     read_checkpoint,
     write_checkpoint,
 )
+from relloc_ros.networks.training.pairs import write_pairs
 from relloc_ros.networks.training.tables import LossTable
 from relloc_ros.yaml_text import YamlError, load_yaml
 
@@ -86,15 +85,23 @@ class RunFolder:
         """Pairs of a map, counted from 1."""
         return self.folder / f'pairs_{number}.txt'
 
-    def create(self, description: Mapping[str, Any]) -> None:
+    def create(
+        self, description: Mapping[str, Any], pairs: Sequence[Iterable[tuple[str, str]]]
+    ) -> None:
         """Make the folder.
+
+        Args:
+            description: for run.yaml.
+            pairs: of each map the names of map images and queries.
 
         Raises:
             DataError: it exists and is not empty, or cannot be written.
         """
+        self.check_new()
         try:
-            self.check_new()
             self.folder.mkdir(parents=True, exist_ok=True)
+            for number, names in enumerate(pairs, 1):
+                write_pairs(self.pairs(number), names)
             self.description.write_text(yaml.safe_dump(dict(description), sort_keys=False))
         except OSError as error:
             raise DataError(f'cannot write to {self.folder}: {error.strerror}') from error
@@ -137,8 +144,7 @@ class RunFolder:
         tensors = {f'{WEIGHTS}{name}': each for name, each in network.state_dict().items()}
         for index, values in optimizer.state_dict()['state'].items():
             tensors |= {f'{OPTIMIZER}{index}.{name}': each for name, each in values.items()}
-        metadata = {'kind': KIND, 'format_version': FORMAT_VERSION}
-        write_checkpoint(self.state, tensors, metadata | {'state': json.dumps(asdict(state))})
+        write_checkpoint(self.state, KIND, tensors, {'state': asdict(state)})
 
     def load(self, network: Module, optimizer: Optimizer) -> TrainingState:
         """Go back to the last checkpoint, and drop the losses of later steps.
@@ -148,8 +154,8 @@ class RunFolder:
         """
         tensors, about = read_checkpoint(self.state, KIND)
         try:
-            state = TrainingState(**json.loads(about['state']))
-        except (KeyError, ValueError, TypeError) as error:
+            state = TrainingState(**about['state'])
+        except (KeyError, TypeError) as error:
             raise DataError(f'{self.state} is damaged: begin another run') from error
         weights = {
             name.removeprefix(WEIGHTS): each

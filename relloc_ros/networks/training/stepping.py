@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 import math
 from typing import Any
@@ -78,8 +78,9 @@ class Stepper:
             DataError: as `steps`.
         """
         mine = np.arange(self._rank, len(examples), self._world)
+        # Of like sizes: some losses make nothing of a single pair.
         size = max(1, self._config.batch_size // self._world)
-        chunks = [mine[first : first + size] for first in range(0, len(mine), size)]
+        chunks = np.array_split(mine, -(-len(mine) // size)) if len(mine) else []
         sums: dict[str, Tensor] = {}
         self._objective.eval()
         with torch.no_grad(), self._fabric.autocast():
@@ -87,7 +88,13 @@ class Stepper:
                 for name, value in self._objective(batch).items():
                     sums[name] = sums.get(name, 0) + value.double() * len(chunk)
         reduced = self._fabric.all_reduce(sums, reduce_op='sum')
-        return {name: float(value) / len(examples) for name, value in reduced.items()}
+        means = {name: float(value) / len(examples) for name, value in reduced.items()}
+        if not math.isfinite(means['loss']):
+            raise DataError(
+                f'the validation loss is {means["loss"]}: begin another run with a lower '
+                'learning_rate'
+            )
+        return means
 
     @property
     def _rank(self) -> int:
@@ -112,7 +119,7 @@ class Stepper:
         return {name: float(value) for name, value in means.items()}
 
     def _batches(
-        self, examples: Examples, chunks: Sequence[Any], seed: Sequence[int] | None
+        self, examples: Examples, chunks: Iterable[Any], seed: Sequence[int] | None
     ) -> Iterator[dict[str, Tensor]]:
         """Read batches ahead of their use, in threads."""
         items: list[Item] = [(int(index), seed) for chunk in chunks for index in chunk]

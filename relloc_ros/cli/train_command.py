@@ -1,0 +1,326 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""relloc train: networks that tell how two images lie to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+from rich.table import Table
+import typer
+
+from relloc_ros.cli.console import (
+    print_note,
+    progress_bar,
+    show_notes,
+    show_warnings,
+    stdout,
+)
+from relloc_ros.cli.interruption import terminate_quietly
+from relloc_ros.cli.options import ImagesFolder
+from relloc_ros.cli.source_options import (
+    CameraFrame,
+    CameraInfoTopic,
+    CameraOption,
+    Extrinsics,
+    FormatName,
+    ImageTopic,
+    MapFrame,
+    MaxPoseGap,
+    OdomFrame,
+    PoseFrame,
+    PoseTopic,
+    SensorName,
+    TimeOffset,
+)
+from relloc_ros.cli.training_run import (
+    Choices,
+    describe,
+    read_data,
+    resumed,
+    settings_of,
+)
+from relloc_ros.errors import DataError
+
+if TYPE_CHECKING:
+    from relloc_ros.config import TrainingConfig
+    from relloc_ros.networks import PairNetwork
+    from relloc_ros.networks.training.data import TrainingData
+    from relloc_ros.networks.training.fit import Outcome
+    from relloc_ros.networks.training.run_folder import RunFolder
+
+__all__ = ['train']
+
+NETWORKS = ('essnet', 'nc_essnet', 'rpr', 'relocnet', 'nc_matching')
+"""The names in the table of this name, which takes long to import."""
+
+
+def train(
+    network: Annotated[
+        str,
+        typer.Argument(metavar='NETWORK', help=f'What to train: {", ".join(NETWORKS)}.'),
+    ],
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            '--output',
+            metavar='RUN',
+            help='Folder of the run; not needed for --dry-run.',
+            show_default=False,
+        ),
+    ] = None,
+    maps: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(
+            '--map',
+            metavar='MAP',
+            help='Map to learn from. Can be given several times: one network for all.',
+            show_default=False,
+        ),
+    ] = None,
+    sources: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(
+            '--source',
+            metavar='SOURCE',
+            help='Where the images of the map are, which it does not keep; by default what it was '
+            'built from. With several maps, as many in the same order.',
+            show_default=False,
+        ),
+    ] = None,
+    pairs: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(
+            '--pairs',
+            metavar='FILE',
+            help='Text file of image pairs: names of map image and query on each line, with a tab '
+            'or a space between. By default similar images that share view are paired.',
+            show_default=False,
+        ),
+    ] = None,
+    backbone: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            '--backbone',
+            metavar='FILE',
+            help='Weights that the backbone begins with: of torchvision, or of another run '
+            '(`best.safetensors`). By default they are random.',
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            '--resume',
+            help='Go on with RUN where it was stopped or killed. Its maps and settings are taken '
+            'from it.',
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            '--dry-run',
+            help='Say what would be trained and how long a step takes; write nothing.',
+        ),
+    ] = False,
+    settings: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            '--set',
+            metavar='KEY=VALUE',
+            help='Change a setting of the training or the network, for example `batch_size=8`. '
+            'Can be given several times.',
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            '--config',
+            metavar='FILE',
+            help='YAML file of such settings. --set goes before it.',
+            show_default=False,
+        ),
+    ] = None,
+    images: ImagesFolder = None,
+    source_format: FormatName = None,
+    camera: CameraOption = None,
+    sensor: SensorName = None,
+    max_pose_gap: MaxPoseGap = None,
+    time_offset: TimeOffset = None,
+    image_topic: ImageTopic = None,
+    camera_info_topic: CameraInfoTopic = None,
+    pose_topic: PoseTopic = None,
+    map_frame: MapFrame = None,
+    pose_frame: PoseFrame = None,
+    camera_frame: CameraFrame = None,
+    odom_frame: OdomFrame = None,
+    extrinsics: Extrinsics = None,
+) -> None:
+    """Train a network on pairs of a map's images.
+
+    One image in six is held out to see when the network stops learning. RUN gets
+    `best.safetensors`, the weights; `epoch.csv`, `step.csv` and `losses.png`, the losses; and
+    `state.safetensors`, from which --resume goes on exactly. docs/training.md lists the settings
+    for --set. To see what a machine needs for it, begin with --dry-run.
+    """
+    from relloc_ros.networks import make_network
+
+    terminate_quietly()
+    source_options = {
+        'images': images and images.absolute(),
+        'source_format': source_format,
+        'camera': camera,
+        'sensor': sensor,
+        'max_pose_gap': max_pose_gap,
+        'time_offset': time_offset,
+        'image_topic': image_topic,
+        'camera_info_topic': camera_info_topic,
+        'pose_topic': pose_topic,
+        'map_frame': map_frame,
+        'pose_frame': pose_frame,
+        'camera_frame': camera_frame,
+        'odom_frame': odom_frame,
+        'extrinsics': extrinsics,
+    }
+    choices = Choices(
+        network,
+        tuple(maps or ()),
+        tuple(sources or ()),
+        {key: value for key, value in source_options.items() if value is not None},
+        tuple(pairs or ()),
+        backbone,
+        _values(config, settings),
+    )
+    # Unknown networks and settings first, before the run is looked at.
+    settings_of(choices)
+    run = _run_folder(output, choices, resume=resume, dry_run=dry_run)
+    if resume and run is not None:
+        choices = resumed(choices, run)
+    training, network_config = settings_of(choices)
+    model = make_network(
+        network,
+        network_config,
+        seed=training.random_seed,
+        backbone_weights=choices.backbone,
+    )
+    data = read_data(choices, training)
+    if run is None:
+        _describe_training(model, data, training)
+        return
+    digest = data.digest()
+    if resume:
+        _check_same(digest, run)
+    else:
+        description = describe(choices, training, network_config, digest)
+        run.create(description, data.pair_names())
+    _tell(_train(model, data, training, run, digest), run)
+
+
+def _values(file: Path | None, assignments: list[str] | None) -> dict[str, Any]:
+    from relloc_ros.config import parse_assignments, read_config_file
+
+    values: dict[str, Any] = {} if file is None else read_config_file(file)
+    return {**values, **parse_assignments(assignments or [])}
+
+
+def _run_folder(
+    output: Path | None, choices: Choices, *, resume: bool, dry_run: bool
+) -> RunFolder | None:
+    """Check which options go together; give the run, None for none."""
+    from relloc_ros.networks.training.run_folder import RunFolder
+
+    for option, given in (('--source', choices.sources), ('--pairs', choices.pairs)):
+        if given and len(given) != len(choices.maps):
+            raise typer.BadParameter(
+                f'{len(given)} times {option} for {len(choices.maps)} times --map: give one for '
+                'each map, in the same order'
+            )
+    if resume and dry_run:
+        raise typer.BadParameter('--dry-run says what a new run would be: leave out --resume')
+    if not resume and not choices.maps:
+        raise typer.BadParameter('name a map with --map, or go on with a run by --resume')
+    if dry_run:
+        return None
+    if output is None:
+        raise typer.BadParameter('name the folder of the run with --output')
+    run = RunFolder(output)
+    if not resume:
+        run.check_new()
+    return run
+
+
+def _check_same(digest: str, run: RunFolder) -> None:
+    if run.describe().get('data') != digest:
+        raise DataError(
+            f'the images, poses or pairs are not those that {run.folder} was begun with: give '
+            'the maps as they were, or begin another run'
+        )
+
+
+def _train(
+    model: PairNetwork,
+    data: TrainingData,
+    config: TrainingConfig,
+    run: RunFolder,
+    digest: str,
+) -> Outcome:
+    from relloc_ros.networks.training.examples import PairObjective
+    from relloc_ros.networks.training.fit import fit
+
+    training, validation = data.examples(model.config)
+    about = {'data': digest}
+    return fit(PairObjective(model), training, validation, config, run, about, _losses_bar)
+
+
+@contextmanager
+def _losses_bar() -> Iterator[Any]:
+    """Show the losses in the process that trains, which may be a spawned one."""
+    show_warnings()
+    show_notes('relloc_ros.networks.training.fit')
+    with progress_bar('training') as report:
+        yield report
+
+
+def _describe_training(model: PairNetwork, data: TrainingData, config: TrainingConfig) -> None:
+    """Say what would happen, after a few steps to see how long they take."""
+    from relloc_ros.networks.training.examples import PairObjective
+    from relloc_ros.networks.training.fit import time_step
+    from relloc_ros.networks.training.stepping import steps_in_epoch
+
+    training, _ = data.examples(model.config)
+    seconds = time_step(PairObjective(model), training, config)
+    steps = steps_in_epoch(len(training), config)
+    weights = sum(each.numel() for each in model.parameters() if each.requires_grad)
+    table = Table.grid(padding=(0, 2))
+    for key, value in {
+        'network': f'{model.name}, {weights:,} weights to train',
+        'images': f'{data.num_images(validation=False)} for training, '
+        f'{data.num_images(validation=True)} for validation',
+        'pairs': f'{len(training)} for training, {data.num_validation} for validation',
+        'a step': f'{min(config.batch_size, len(training))} pairs, {_duration(seconds)}',
+        'an epoch': f'{steps} steps, {_duration(steps * seconds)} and validation',
+        'epochs': f'at most {config.max_epochs}, {_duration(config.max_epochs * steps * seconds)}',
+    }.items():
+        table.add_row(key, value)
+    stdout.print(table)
+    print_note('nothing was written: to train, leave out --dry-run')
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (('days', 86400.0), ('h', 3600.0), ('min', 60.0)):
+        if seconds >= 2 * length:
+            return f'{seconds / length:.1f} {unit}'
+    return f'{seconds:.3g} s'
+
+
+def _tell(outcome: Outcome, run: RunFolder) -> None:
+    reason = 'validation got no better' if outcome.stopped_early else 'max_epochs is reached'
+    print_note(f'ended after {outcome.epochs} epochs: {reason}')
+    print_note(
+        f'{run.best} holds the weights of epoch {outcome.best_epoch}, validation loss '
+        f'{outcome.best_loss:.4g}; the losses are in {run.figure}'
+    )

@@ -1,0 +1,193 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What `relloc train` trains with: settings, images, pairs, and the run it goes on with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relloc_ros.cli.console import progress_bar
+from relloc_ros.cli.source_options import read_posed
+from relloc_ros.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from relloc_ros.config import TrainingConfig
+    from relloc_ros.networks.network_config import NetworkConfig
+    from relloc_ros.networks.training.data import TrainingData
+    from relloc_ros.networks.training.run_folder import RunFolder
+
+__all__ = ['Choices', 'describe', 'read_data', 'resumed', 'settings_of']
+
+CHANGEABLE = {
+    'max_epochs',
+    'patience',
+    'accelerator',
+    'devices',
+    'reading_threads',
+    'checkpoint_steps',
+}
+"""Settings that may be others when a run goes on: its losses stay what they would have been."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the user has chosen, by options or in the run that goes on.
+
+    Attributes:
+        network: name.
+        maps: folders.
+        sources: of the maps' images, in their order; none takes what the maps were built from.
+        source_options: how they are read.
+        pairs: files, in the order of the maps; none chooses pairs by retrieval.
+        backbone: file of weights to begin with.
+        settings: by key, those of the training and of the network.
+    """
+
+    network: str
+    maps: tuple[Path, ...]
+    sources: tuple[Path, ...]
+    source_options: Mapping[str, Any]
+    pairs: tuple[Path, ...]
+    backbone: Path | None
+    settings: Mapping[str, Any]
+
+
+def settings_of(choices: Choices) -> tuple[TrainingConfig, NetworkConfig]:
+    """Part the settings into those of the training and those of the network.
+
+    Raises:
+        ConfigError: unknown network or setting, or a value out of range.
+    """
+    from relloc_ros.config import TrainingConfig, make_config, nearest, parameters
+    from relloc_ros.networks import network_class
+
+    kind = network_class(choices.network).config_class
+    training, network = parameters(TrainingConfig), parameters(kind)
+    for key in choices.settings:
+        if key not in training and key not in network:
+            hint = nearest(key, [*training, *network])
+            raise ConfigError(f"unknown setting '{key}' of training {choices.network}{hint}")
+    return (
+        make_config(TrainingConfig, _only(choices.settings, training)),
+        make_config(kind, _only(choices.settings, network)),
+    )
+
+
+def _only(values: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key in keys}
+
+
+def resumed(given: Choices, run: RunFolder) -> Choices:
+    """Give what a run was begun with, and what of it may change.
+
+    Raises:
+        DataError: it trains another network, or its description is damaged.
+        ConfigError: a setting that has to stay is another one.
+    """
+    found = run.describe()
+    try:
+        network = str(found['network'])
+        maps = tuple(Path(each['map']) for each in found['maps'])
+        sources = tuple(Path(each['source']) for each in found['maps'])
+        begun: dict[str, Any] = {**found['training'], **found['network_settings']}
+        options = dict(found['source_options'])
+        backbone = str(found['backbone'])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f'{run.description} is damaged ({error}): begin another run') from error
+    if network != given.network:
+        raise DataError(
+            f'{run.folder} trains {network}, not {given.network}: resume it as {network}, or '
+            'choose another output'
+        )
+    for key, value in given.settings.items():
+        if key not in CHANGEABLE and str(begun.get(key)) != str(value):
+            raise ConfigError(
+                f'{run.folder} was begun with {key}={begun.get(key)}, which cannot become {value} '
+                f'now; what can change: {", ".join(sorted(CHANGEABLE))}'
+            )
+    kept = {key: value for key, value in given.settings.items() if key in CHANGEABLE}
+    return Choices(
+        network=network,
+        maps=given.maps or maps,
+        sources=given.sources or (() if given.maps else sources),
+        source_options=given.source_options or _with_paths(options),
+        pairs=tuple(run.pairs(number) for number in range(1, len(maps) + 1)),
+        backbone=Path(backbone) if backbone else None,
+        settings={**begun, **kept},
+    )
+
+
+def read_data(choices: Choices, config: TrainingConfig) -> TrainingData:
+    """Find the images, and pair them.
+
+    Raises:
+        DataError: an image is missing, or nothing can be paired.
+        MapError: a map is missing or damaged.
+    """
+    from relloc_ros.map.reference_map import ReferenceMap
+    from relloc_ros.networks.training.data import TrainingData
+    from relloc_ros.networks.training.images import images_of_map
+    from relloc_ros.networks.training.pairs import choose_pairs, read_pairs
+
+    images, pairs = [], []
+    sources = choices.sources or tuple(_source_of(path) for path in choices.maps)
+    for number, (path, source) in enumerate(zip(choices.maps, sources, strict=True)):
+        with ReferenceMap.open(path) as reference_map:
+            posed = read_posed(source, **choices.source_options)
+            images.append(images_of_map(reference_map, posed))
+            # One at once: that a source is another one should not come out hours later.
+            images[-1][0].read()
+            if choices.pairs:
+                pairs.append(read_pairs(choices.pairs[number], reference_map))
+            else:
+                with progress_bar('pairing images') as report:
+                    pairs.append(choose_pairs(reference_map, config, report))
+    return TrainingData.of_maps(images, pairs)
+
+
+def _with_paths(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: Path(value) if key == 'images' else value for key, value in options.items()}
+
+
+def _source_of(path: Path) -> Path:
+    from relloc_ros.map.format import Manifest, current_generation
+
+    source = Manifest.read(current_generation(path).manifest).source
+    if not Path(source).exists():
+        raise DataError(
+            f'map {path} was built from {source!r}, which is not here, and keeps no images: name '
+            'their source with --source'
+        )
+    return Path(source)
+
+
+def describe(
+    choices: Choices,
+    training: TrainingConfig,
+    network: NetworkConfig,
+    digest: str,
+) -> dict[str, Any]:
+    """Give what run.yaml says."""
+    from relloc_ros import __version__
+    from relloc_ros.config import flatten
+
+    sources: Sequence[Path] = choices.sources or [_source_of(path) for path in choices.maps]
+    return {
+        'relloc_ros': __version__,
+        'network': choices.network,
+        'training': flatten(training),
+        'network_settings': flatten(network),
+        'backbone': '' if choices.backbone is None else str(choices.backbone.absolute()),
+        'maps': [
+            {'map': str(path.absolute()), 'source': str(source.absolute())}
+            for path, source in zip(choices.maps, sources, strict=True)
+        ],
+        'source_options': {
+            key: str(value.absolute()) if isinstance(value, Path) else value
+            for key, value in choices.source_options.items()
+        },
+        'data': digest,
+    }
