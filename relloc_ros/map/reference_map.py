@@ -27,7 +27,7 @@ from relloc_ros.map.points import MapPoints
 from relloc_ros.map.thumbnails import read_thumbnail
 from relloc_ros.vision.features import FeatureExtractor, create_extractor
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
-from relloc_ros.vision.matching import compact_basis
+from relloc_ros.vision.matching import Keypoints, compact_basis
 
 __all__ = ['MapFeatures', 'ReferenceMap']
 
@@ -39,6 +39,8 @@ OUTLINE_KEYPOINTS = 512
 OUTLINE_DIMENSIONS = 32
 OUTLINES_KEPT = 512
 """64 KiB each."""
+KEYPOINTS_MB = 4
+"""Of one image, with their descriptors in full and compact: 1.5 MiB for 2000."""
 
 
 class ReferenceMap:
@@ -59,6 +61,7 @@ class ReferenceMap:
         cameras: by camera ID.
         points: 3D points; None before `relloc map triangulate`.
         calibrations: of the covariances; none before `relloc map calibrate`.
+        keypoints: of an image by its index, ready for matching; the latest are kept.
         outlines: `outline` of the strongest keypoints of an image, by its index; the latest are
             kept.
     """
@@ -72,6 +75,7 @@ class ReferenceMap:
         descriptor: GlobalDescriptor,
         generation: Generation,
         weights_folder: str = '',
+        keypoints_kept: int = 1,
     ) -> None:
         """Put an opened map together; use `open`."""
         self.path = path
@@ -96,6 +100,7 @@ class ReferenceMap:
         self._features_weights = manifest.features_weights
         self.extractor: FeatureExtractor = create_extractor(self.config.features, weights_folder)
         self.outlines = lru_cache(OUTLINES_KEPT)(self._outline_of_image)
+        self.keypoints = lru_cache(keypoints_kept)(self._keypoints_of_image)
 
     @classmethod
     def open(
@@ -124,7 +129,16 @@ class ReferenceMap:
             )
             resources.callback(store.close)
             check_database(path, index, store)
-            opened = cls(path, manifest, index, store, descriptor, generation, weights_folder)
+            opened = cls(
+                path,
+                manifest,
+                index,
+                store,
+                descriptor,
+                generation,
+                weights_folder,
+                descriptor_cache_mb // KEYPOINTS_MB,
+            )
             opened._resources = resources.pop_all()
         return opened
 
@@ -218,6 +232,13 @@ class ReferenceMap:
         """
         few = self.compact(descriptors, OUTLINE_DIMENSIONS)
         return few / np.maximum(np.linalg.norm(few, axis=1, keepdims=True), 1e-6)
+
+    def _keypoints_of_image(self, index: int) -> Keypoints:
+        """All keypoints of an image, ready for matching."""
+        features, camera = self.features(index), self.camera(index)
+        descriptors = self.extractor.unit_descriptors(features.descriptors)
+        size = (camera.width, camera.height)
+        return Keypoints(features.points2D, descriptors, size, self.compact(descriptors))
 
     def _outline_of_image(self, index: int) -> FloatArray:
         """Outline of the strongest keypoints of an image."""
