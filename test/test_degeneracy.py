@@ -30,7 +30,7 @@ LINE = [(x, 0.0, 0.0) for x in np.linspace(-1.0, 1.0, 6)]
 TWIN = RigidTransform(exp_so3(np.array([0.0, 2.0, 0.0])), np.array([30.0, 0.0, 5.0]))
 
 
-def locate(scene, refinement, moved=(), outliers=None):
+def locate(scene, refinement, moved=(), outliers=None, twin=TWIN):
     """Localize the query of a scene; `moved` are the map images that stand at its twin.
 
     Outliers are how many of the matches of each map image are wrong.
@@ -54,7 +54,7 @@ def locate(scene, refinement, moved=(), outliers=None):
         seen = scene.project(map_from_ref, NOISE_PX)
         wrong = outliers[index] if outliers else 0
         seen[:wrong] = scene.rng.uniform(-0.5, 0.5, size=(wrong, 2))
-        place = TWIN @ map_from_ref if index in moved else map_from_ref
+        place = twin @ map_from_ref if index in moved else map_from_ref
         descriptors = np.zeros((len(rows), 128), np.uint8)
         stored = MapFeatures(seen * FOCAL_LENGTH, seen, descriptors, rows)
         matched.append(
@@ -174,6 +174,21 @@ class TestTwins:
         result = locate(scene, refinement, moved)
         assert result.status is Status.DEGENERATE, result.reason
         assert 'alike' in result.reason
+
+    @pytest.mark.parametrize('refinement', REFINEMENTS)
+    def test_one_map_image_contradicts(self, refinement):
+        scene = make_scene(7, num_refs=7)
+        result = locate(scene, refinement, (6,))
+        assert result.status is Status.DEGENERATE, result.reason
+        assert 'alike' in result.reason
+
+    @pytest.mark.parametrize('refinement', REFINEMENTS)
+    def test_one_map_image_that_is_not_quite_where_it_should_be_does_not(self, refinement):
+        turn = exp_so3(np.array([0.0, np.deg2rad(4.0), 0.0]))
+        nearly = RigidTransform(turn, np.array([0.1, 0.0, 0.0]))
+        scene = make_scene(8, num_refs=7)
+        result = locate(scene, refinement, (6,), twin=nearly)
+        assert result.localized, result.reason
 
     @pytest.mark.parametrize('refinement', REFINEMENTS)
     def test_other_places_contradict_nothing(self, refinement):

@@ -82,7 +82,11 @@ class PairGeometry:
 
 
 def estimate_essential_5pt(
-    matches: MatchedPoints, *, threshold_px: float, seed: int
+    matches: MatchedPoints,
+    *,
+    threshold_px: float,
+    seed: int,
+    max_iterations: int = MAX_RANSAC_ITERATIONS,
 ) -> PairGeometry | None:
     """5-point LO-RANSAC (PoseLib); None when no more matches agree than would by chance."""
     if len(matches.query) < MIN_INLIERS:
@@ -91,7 +95,7 @@ def estimate_essential_5pt(
     reference_camera = pinhole(matches.reference_focal_length)
     ransac = {
         'max_epipolar_error': threshold_px,
-        'max_iterations': MAX_RANSAC_ITERATIONS,
+        'max_iterations': max_iterations,
         'min_iterations': MIN_RANSAC_ITERATIONS,
         'seed': seed,
     }
