@@ -29,6 +29,7 @@ from relloc_ros.config_schema import (
 )
 
 __all__ = [
+    'AcceptanceConfig',
     'EssentialConfig',
     'LocalizationConfig',
     'MapConfig',
@@ -185,6 +186,29 @@ class StructureConfig:
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
+class AcceptanceConfig:
+    """Which poses are right, and how often a wrong one may be accepted."""
+
+    max_false_accept_rate: float = setting(
+        0.002,
+        'Share of images that may be given a wrong pose: poses of less confidence than that '
+        'takes are GATED; 1 gates none.',
+        ge=0.001,
+        le=1,
+    )
+    position_tolerance: float = setting(
+        0.0,
+        'A pose further off than this is wrong; 0: only one that is further off than its '
+        'covariance allows.',
+        unit='map units',
+        ge=0,
+    )
+    orientation_tolerance_deg: float = setting(
+        0.0, 'A pose turned by more than this is wrong; 0 as there.', unit='deg', ge=0, le=180
+    )
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
 class LocalizationConfig:
     """Settings of the path from image to pose, the same for node, CLI and evaluation."""
 
@@ -262,6 +286,7 @@ class LocalizationConfig:
         ge=0,
         le=1024,
     )
+    acceptance: AcceptanceConfig = Field(default_factory=AcceptanceConfig)
     essential: EssentialConfig = Field(default_factory=EssentialConfig)
     retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
     structure: StructureConfig = Field(default_factory=StructureConfig)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The gate of a single frame: a pose that is not sure enough is not a pose."""
+"""The gate of a single frame: a pose that is not sure enough, or not probable, is not a pose."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from relloc_ros.confidence import least_confidence, rate
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.structures import Localization, PoseEstimate, Status
 from relloc_ros.vision.covariance import standard_deviations
@@ -16,15 +17,29 @@ __all__ = ['gate']
 
 
 def gate(localization: Localization, config: LocalizationConfig) -> Localization:
-    """Scale the covariance and turn a pose that is too unsure into `Status.GATED`."""
+    """Scale the covariance, rate the pose, and turn one that is too unsure into `Status.GATED`."""
     pose = localization.camera_pose
     if pose is None:
         return localization
-    covariance = pose.covariance * config.covariance_scale
-    refusal = _refusal(PoseEstimate(pose.map_from_body, covariance), config)
+    pose = PoseEstimate(pose.map_from_body, pose.covariance * config.covariance_scale)
+    refusal = _refusal(pose, config)
+    if not refusal and localization.evidence is not None:
+        confidence = rate(localization.evidence, localization.num_inliers, pose, config.acceptance)
+        localization = replace(localization, confidence=confidence)
+        refusal = _doubt(confidence, config.acceptance.max_false_accept_rate)
     if refusal:
         return replace(localization, status=Status.GATED, reason=refusal, camera_pose=None)
-    return replace(localization, camera_pose=PoseEstimate(pose.map_from_body, covariance))
+    return replace(localization, camera_pose=pose)
+
+
+def _doubt(confidence: float, false_accept_rate: float) -> str:
+    least = least_confidence(false_accept_rate)
+    if confidence >= least:
+        return ''
+    return (
+        f'confidence {confidence:.3f} is less than the {least:.3f} that '
+        f'acceptance.max_false_accept_rate {false_accept_rate:g} takes'
+    )
 
 
 def _refusal(pose: PoseEstimate, config: LocalizationConfig) -> str:

@@ -38,6 +38,7 @@ FLOORS = {
     'networks': 2,
     'localizers': 3,
     'pipeline': 4,
+    'confidence': 4,
     'gating': 4,
     'tracker': 4,
     'virtual_rig': 4,

@@ -64,7 +64,12 @@ DEFAULT_ENTRANTS = ('retrieval', 'retrieval:interpolation=affine', 'essential', 
 NEEDS_POINTS = 'structure'
 """The localizer whose maps are triangulated."""
 
-NO_GATES = {'max_position_std': 0, 'max_orientation_std': 0, 'min_similarity': -1}
+NO_GATES = {
+    'max_position_std': 0,
+    'max_orientation_std': 0,
+    'min_similarity': -1,
+    'acceptance.max_false_accept_rate': 1,
+}
 """Published methods answer every query, however unsure."""
 
 Stages = Callable[[str], AbstractContextManager[Callable[[int, int, str], None]]]

@@ -15,12 +15,14 @@ from scipy.sparse.csgraph import connected_components
 
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.localizers.sighting import PlacedSighting, matched_images
-from relloc_ros.structures import Localization, PairMatches, PoseEstimate, Status
+from relloc_ros.structures import Evidence, Localization, PairMatches, PoseEstimate, Status
 from relloc_ros.vision.epipolar_refinement import pose_sampson_errors
 
 __all__ = ['Solution', 'accept', 'answer', 'count_keypoints', 'refusal']
 
 AGREEMENT_THRESHOLD_PX = 1.5
+GRID = 8
+"""Cells along each side of an image."""
 
 Masks = Sequence[NDArray[np.bool_]]
 
@@ -34,6 +36,7 @@ class Solution:
         reason: for people; empty when localized.
         pose: in the map.
         inliers: for each matched image of each view a mask over its matches; () without a pose.
+        evidence: what else speaks for the pose.
         is_ambiguous: whether there is no pose because there are two: another method would have to
             choose one, too.
     """
@@ -42,6 +45,7 @@ class Solution:
     reason: str = ''
     pose: PoseEstimate | None = None
     inliers: tuple[NDArray[np.bool_], ...] = ()
+    evidence: Evidence | None = None
     is_ambiguous: bool = False
 
 
@@ -75,11 +79,16 @@ def accept(
         [image.cam_from_map for _, _, image in pairs],
         [view.body_from_cam for _, view, _ in pairs],
     )
-    agreement = float(np.mean(np.abs(errors) <= AGREEMENT_THRESHOLD_PX))
+    agrees = np.abs(errors) <= AGREEMENT_THRESHOLD_PX
+    agreement = float(np.mean(agrees))
     if agreement < config.min_match_agreement:
         reason = f'{count} inliers, but only {agreement:.0%} of all matches agree with the pose'
         return Solution(Status.TOO_FEW_INLIERS, reason)
-    return Solution(Status.LOCALIZED, '', pose, inliers)
+    ends = np.cumsum([len(image.matches) for *_, image in pairs])
+    strongest = max(np.split(agrees, ends[:-1]), key=len)
+    mean = float(np.sqrt(agreement * np.mean(strongest)))
+    evidence = Evidence(mean, _count_cells(views, inliers))
+    return Solution(Status.LOCALIZED, '', pose, inliers, evidence)
 
 
 def count_keypoints(views: Sequence[PlacedSighting], masks: Masks) -> int:
@@ -108,6 +117,17 @@ def count_keypoints(views: Sequence[PlacedSighting], masks: Masks) -> int:
     return int(count)
 
 
+def _count_cells(views: Sequence[PlacedSighting], inliers: Masks) -> int:
+    """Count the cells of a grid over each image that hold inliers."""
+    cells = set()
+    for (number, view, image), mask in zip(matched_images(views), inliers, strict=True):
+        points = view.features.points2D[image.matches[mask, 0]]
+        scaled = GRID * points / np.array(view.features.image_size)
+        columns, rows = np.clip(scaled.astype(np.intp), 0, GRID - 1).T
+        cells.update(np.unique((number * GRID + rows) * GRID + columns).tolist())
+    return len(cells)
+
+
 def answer(
     localizer: str,
     views: Sequence[PlacedSighting],
@@ -125,6 +145,7 @@ def answer(
         camera_pose=solution.pose,
         num_matches=sum(len(pair.inliers) for pair in pairs),
         num_inliers=count_keypoints(views, solution.inliers) if solution.inliers else 0,
+        evidence=solution.evidence,
         retrieved=tuple(dict.fromkeys(names)),
         pairs=pairs,
         timings_ms=timings_ms,

@@ -26,6 +26,9 @@ INLIERS = 100
 LOCALIZER_BLOCKS = ('essential', 'retrieval', 'structure')
 CHANGE_NO_POSE = frozenset(
     (
+        'acceptance.max_false_accept_rate',
+        'acceptance.orientation_tolerance_deg',
+        'acceptance.position_tolerance',
         'covariance_scale',
         'descriptor_cache_mb',
         'max_orientation_std',

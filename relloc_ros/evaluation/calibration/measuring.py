@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from relloc_ros.config import LocalizationConfig
+from relloc_ros.config import AcceptanceConfig, LocalizationConfig
 from relloc_ros.evaluation.calibration.fitting import LEAST_ERRORS
 from relloc_ros.evaluation.calibration.held_out_map import HeldOutMap
 from relloc_ros.evaluation.calibration.view_shifts import ViewShifts
@@ -87,7 +87,7 @@ def hold_out(
 
     Args:
         reference_map: the map.
-        config: localizer and settings; the limits of the standard deviations are not applied.
+        config: localizer and settings; the limits of the gate are not applied.
         samples: images to hold out, spread over the map; 0 is all.
         progress: called with the number done, the number in all and the name of the localizer.
 
@@ -97,7 +97,13 @@ def hold_out(
     """
     shifts = ViewShifts(reference_map)
     held_out_map = HeldOutMap(reference_map, with_points=config.localizer == 'structure')
-    ungated = replace(config, max_position_std=0.0, max_orientation_std=0.0, covariance_scale=1.0)
+    ungated = replace(
+        config,
+        max_position_std=0.0,
+        max_orientation_std=0.0,
+        covariance_scale=1.0,
+        acceptance=AcceptanceConfig(max_false_accept_rate=1.0),
+    )
     relocalizer = Relocalizer(held_out_map, ungated)
     rows = _spread(reference_map.num_images, samples)
     found = HeldOut((), (), np.empty(0, dtype=np.intp), len(rows), 0.0)

@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How probable it is that a pose is right: a product of tests that do not know of each other.
+
+Wrong is a pose that is further from the truth than five standard deviations of its covariance or,
+where a tolerance is set, than that. Each test is a curve that only rises with what it looks at:
+inliers, their spread over the image, the agreement of all matches, and how much of the covariance
+lies within the tolerance. All constants but the last are fitted to images with known poses and to
+images of other places, by benchmarks/fit_confidence.py; docs/acceptance.md says how well that
+holds on sets that the fit has not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import math
+
+import numpy as np
+
+from relloc_ros.config import AcceptanceConfig
+from relloc_ros.geometry import Array
+from relloc_ros.structures import Evidence, PoseEstimate
+
+__all__ = ['MODEL', 'RATES', 'Curve', 'Model', 'least_confidence', 'rate', 'within']
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A logistic curve over the logarithm of a quantity.
+
+    Attributes:
+        half: where the probability is a half.
+        steepness: exponent of the odds.
+    """
+
+    half: float
+    steepness: float
+
+    def __call__(self, value: float) -> float:
+        """Give the probability."""
+        return 1.0 / (1.0 + (self.half / max(value, 1e-9)) ** self.steepness)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Constants of the tests.
+
+    Attributes:
+        ceiling: probability where every test is passed.
+        inliers: distinct query keypoints that support the pose.
+        agreement: as in `Evidence`.
+        cells: as in `Evidence`.
+    """
+
+    ceiling: float
+    inliers: Curve
+    agreement: Curve
+    cells: Curve
+
+
+MODEL = Model(
+    ceiling=0.994,
+    inliers=Curve(16.5, 4.8),
+    agreement=Curve(0.085, 3.5),
+    cells=Curve(7.8, 9.0),
+)
+
+ERROR_SCALE = 0.63
+"""Errors are smaller than calibrated standard deviations: these have to cover the largest, too."""
+
+RATES = ((0.001, 0.97), (0.002, 0.9), (0.005, 0.7), (0.01, 0.0))
+"""False-accept rates, and the least confidence that keeps to them."""
+
+
+def rate(
+    evidence: Evidence, num_inliers: int, pose: PoseEstimate, wanted: AcceptanceConfig
+) -> float:
+    """Give the probability, 0 to 1, that a pose is right.
+
+    Args:
+        evidence: what speaks for it.
+        num_inliers: distinct query keypoints that support it.
+        pose: with calibrated covariance.
+        wanted: how near to the truth it has to be.
+    """
+    probability = (
+        MODEL.ceiling
+        * MODEL.inliers(num_inliers)
+        * MODEL.agreement(evidence.agreement)
+        * MODEL.cells(evidence.num_cells)
+    )
+    if wanted.position_tolerance:
+        probability *= within(pose.covariance[:3, :3], wanted.position_tolerance)
+    if wanted.orientation_tolerance_deg:
+        tolerance = math.radians(wanted.orientation_tolerance_deg)
+        probability *= within(pose.covariance[3:, 3:], tolerance)
+    return probability
+
+
+def within(covariance: Array, tolerance: float) -> float:
+    """Give the probability that an error (3,) of a covariance (3, 3) is shorter than a tolerance.
+
+    The squared length has the mean and the variance of a multiple of a chi-squared variable, not
+    always of a whole number of degrees of freedom; its cube root is nearly normal (Wilson and
+    Hilferty 1931).
+    """
+    variances = np.linalg.eigvalsh(covariance) * ERROR_SCALE**2
+    total, squares = float(variances.sum()), float((variances**2).sum())
+    if total <= 0.0:
+        return 1.0
+    spread = 2.0 / 9.0 * squares / total**2
+    deviation = ((tolerance**2 / total) ** (1.0 / 3.0) - (1.0 - spread)) / math.sqrt(spread)
+    return 0.5 * (1.0 + math.erf(deviation / math.sqrt(2.0)))
+
+
+def least_confidence(false_accept_rate: float) -> float:
+    """Give the confidence that keeps to a false-accept rate, between those that were measured."""
+    rates, confidences = zip(*RATES, strict=True)
+    return float(np.interp(math.log(false_accept_rate), np.log(rates), confidences))
