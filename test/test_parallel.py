@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from itertools import count, islice
+import os
 import sys
 import threading
 import time
@@ -14,7 +15,7 @@ import pytest
 
 from relloc_ros import dask_pool
 from relloc_ros.errors import MissingDependencyError
-from relloc_ros.parallel import UNDER_WAY, Task, ThreadTasks
+from relloc_ros.parallel import UNDER_WAY, Task, ThreadTasks, kept_threads
 
 
 def slow_first(tools, item):
@@ -75,3 +76,18 @@ def test_workers_without_their_packages(monkeypatch, package):
         dask_pool.local_workers(2),
     ):
         pass
+
+
+def test_kept_threads_are_kept_and_made_anew_in_a_child():
+    def thread():
+        return threading.get_ident()
+
+    pool = kept_threads()
+    assert kept_threads() is pool
+    used = {pool.submit(thread).result() for _ in range(20)}
+    assert threading.get_ident() not in used
+    assert used <= {each.ident for each in threading.enumerate()}
+    child = os.fork()
+    if child == 0:
+        os._exit(kept_threads().submit(lambda: 7).result(timeout=60.0))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

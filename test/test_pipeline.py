@@ -4,6 +4,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+import threading
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -17,6 +18,7 @@ from relloc_ros.geometry import RigidTransform
 from relloc_ros.localizers import LOCALIZERS, Localizer
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import read_image, read_source
+from relloc_ros.parallel import kept_threads
 from relloc_ros.pipeline import Relocalizer, frame_seed
 from relloc_ros.structures import Localization, PoseEstimate, QueryImage, SearchArea, Status
 
@@ -122,6 +124,21 @@ def test_stages_are_timed(relocalizer, queries):
     side_by_side = {stage: timings.pop(stage) for stage in ('features', 'retrieval')}
     total = timings.pop('total')
     assert 0.0 < max(side_by_side.values()) + sum(timings.values()) <= total
+
+
+def test_queries_start_no_threads(relocalizer, queries, monkeypatch):
+    # OpenCV keeps some memory of every thread that has called it.
+    for query in queries[:2]:
+        relocalizer.process(query)
+    started = []
+    start = threading.Thread.start
+    monkeypatch.setattr(
+        threading.Thread, 'start', lambda thread: (started.append(thread), start(thread))
+    )
+    num_kept = kept_threads()._max_workers
+    for query in queries * 2:
+        assert relocalizer.process(query).localized
+    assert len(started) < num_kept
 
 
 def test_a_size_other_than_the_cameras_is_an_error_status(relocalizer, queries):

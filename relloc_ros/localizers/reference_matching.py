@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from typing import TypeVar
@@ -19,6 +19,7 @@ from relloc_ros.localizers.stage_timer import StageTimer
 from relloc_ros.map.diversity import select_diverse
 from relloc_ros.map.feature_store import MapFeatures
 from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.parallel import kept_threads
 from relloc_ros.structures import QueryImage
 from relloc_ros.vision.matching import Keypoints, Matcher, match_mutual_ratio
 from relloc_ros.vision.relative_pose import MatchedPoints
@@ -151,11 +152,13 @@ def extract_and_retrieve(
         with timer('retrieval'):
             return retrieve_images(reference_map, query, config)
 
-    with ThreadPoolExecutor(1) as pool:
-        retrieval = pool.submit(retrieve)
+    retrieval = kept_threads().submit(retrieve)
+    try:
         with timer('features'):
             features = extract_query(reference_map, query, config.max_keypoints)
-        return features, retrieval.result()
+    finally:
+        wait([retrieval])
+    return features, retrieval.result()
 
 
 def match_reference_images(
@@ -246,8 +249,7 @@ def _each(indices: NDArray[np.intp], function: Callable[[int], T]) -> list[T]:
     def some(part: NDArray[np.intp]) -> list[T]:
         return [function(int(index)) for index in part]
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        parts = list(pool.map(some, [indices[i::THREADS] for i in range(THREADS)]))
+    parts = list(kept_threads().map(some, [indices[i::THREADS] for i in range(THREADS)]))
     results = iter(chain.from_iterable(zip_longest(*parts)))
     return [next(results) for _ in indices]
 
