@@ -257,20 +257,11 @@ def _each(indices: NDArray[np.intp], function: Callable[[int], T]) -> list[T]:
 def _matched_image(
     reference_map: ReferenceMap, query: Keypoints, index: int, matcher: Matcher
 ) -> MatchedImage:
-    features = reference_map.features(index)
-    camera = reference_map.camera(index)
-    descriptors = reference_map.extractor.unit_descriptors(features.descriptors)
-    keypoints = Keypoints(
-        features.points2D,
-        descriptors,
-        (camera.width, camera.height),
-        reference_map.compact(descriptors),
-    )
     return MatchedImage(
         index=index,
         name=reference_map.image_names[index],
         cam_from_map=reference_map.cam_from_map(index),
-        focal_length=camera.mean_focal_length,
-        features=features,
-        matches=matcher.match(query, keypoints),
+        focal_length=reference_map.camera(index).mean_focal_length,
+        features=reference_map.features(index),
+        matches=matcher.match(query, reference_map.keypoints(index)),
     )
