@@ -33,6 +33,7 @@ class Scene(str, Enum):
     """As `synthetic.worlds.WORLDS`, which takes long to import."""
 
     ROOM = 'room'
+    FACADE = 'facade'
 
 
 def synth(
@@ -40,7 +41,9 @@ def synth(
         Path,
         typer.Option('--output', metavar='DIR', help='Folder to create.', show_default=False),
     ],
-    scene: Annotated[Scene, typer.Option(help='What is rendered.')] = Scene.ROOM,
+    scene: Annotated[
+        Scene, typer.Option(help='A furnished room, or the front of a house in a street.')
+    ] = Scene.ROOM,
     seed: Annotated[
         int,
         typer.Option(

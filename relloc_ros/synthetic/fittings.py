@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from relloc_ros.synthetic.furniture import wooden
-from relloc_ros.synthetic.materials import curtain, paint, wood
+from relloc_ros.synthetic.materials import paint, wood
 from relloc_ros.synthetic.patterns import as_image, colour, noise, pixels, shaded
 from relloc_ros.synthetic.pictures import landscape, picture, poster
 from relloc_ros.synthetic.surfaces import Image, Material, Surface, box, panel
@@ -65,12 +65,15 @@ def door(rng: Rng, x: float) -> Surfaces:
 
 def _outside(rng: Rng, width: float, height: float) -> Image:
     """Paint what one sees through a window by day: bright, and not sharp."""
-    view = cv2.GaussianBlur(landscape(rng, width, height), (0, 0), 2.0).astype(np.float32)
+    view = landscape(rng, width, height, (0.54, 0.62), (0.2, 0.45))
+    view = cv2.GaussianBlur(view, (0, 0), 1.5).astype(np.float32)
     return as_image(255.0 * (view / 255.0) ** np.float32(0.55))
 
 
-def window(rng: Rng, x: float, width: float = 1.25, height: float = 1.35) -> Surfaces:
-    """A window with bars, a sill and curtains, its middle at x."""
+def window(
+    rng: Rng, x: float, stuff: Material, width: float = 1.25, height: float = 1.35
+) -> Surfaces:
+    """A window with bars, a sill and curtains of some stuff, its middle at x."""
     sill = 0.88
     low, high = (x - width / 2, sill), (x + width / 2, sill + height)
     white = paint(colour(rng, (0.0, 0.1), (0.75, 0.92)))
@@ -85,7 +88,6 @@ def window(rng: Rng, x: float, width: float = 1.25, height: float = 1.35) -> Sur
         result += box(rng, white, (x0, -0.03, z0), (x1, 0, z1), leave_out=NO_BACK)
     board = ((low[0] - 0.1, -0.18, sill - 0.1), (high[0] + 0.1, 0, sill - 0.06))
     result += box(rng, white, *board, leave_out=NO_BACK)
-    stuff = curtain(colour(rng, (0.1, 0.6), (0.4, 0.85)))
     rail = high[1] + 0.18
     for left in (low[0] - 0.32, high[0] - 0.02):
         bottom = rng.uniform(0.04, 0.12)

@@ -23,16 +23,17 @@ __all__ = ['Lamp', 'Light', 'lit']
 
 Floats = NDArray[np.float32]
 
-SPACING = 0.12
-"""Metres between the places where light is computed, at least; large surfaces have fewer."""
-
-MOST_PLACES = 40
+MOST_PLACES = 64
 CLEARANCE = 0.012
 GAMMA = 2.2
+NUM_DIRECTIONS = 40
 
 SMALLEST_CASTER = 0.015
 """Square metres; the shadows of smaller things fall between the places."""
 BLUR = 0.8
+
+LONGEST_SHADOW = 8.0
+"""Metres from what throws it."""
 
 BOUNCED = 0.45
 """Share of the light from everywhere that gets round all corners."""
@@ -62,17 +63,18 @@ class Light:
         lamps: what shines.
         ambient: light from everywhere.
         reach: metres; what is further away does not hide that light.
+        spacing: metres between the places where light is computed; large surfaces have fewer.
     """
 
     lamps: Sequence[Lamp]
     ambient: float
     reach: float
-    num_directions: int = 40
+    spacing: float = 0.12
 
 
 def lit(surfaces: Sequence[Surface], light: Light) -> list[Surface]:
     """Paint the light onto all surfaces that do not glow."""
-    grids = [_grid(surface) for surface in surfaces]
+    grids = [_grid(surface, light.spacing) for surface in surfaces]
     sizes = [len(u) * len(v) for u, v in grids]
     points = np.concatenate(
         [
@@ -108,10 +110,10 @@ def _is_large(surface: Surface) -> bool:
     return bool(area > SMALLEST_CASTER)
 
 
-def _grid(surface: Surface) -> tuple[Array, Array]:
+def _grid(surface: Surface, spacing: float) -> tuple[Array, Array]:
     """Places along the texture's width and height, from 0 to 1."""
     counts = (
-        int(np.clip(np.ceil(np.linalg.norm(edge) / SPACING), 2, MOST_PLACES))
+        int(np.clip(np.ceil(np.linalg.norm(edge) / spacing), 2, MOST_PLACES))
         for edge in (surface.right, surface.down)
     )
     u, v = ((np.arange(count) + 0.5) / count for count in counts)
@@ -128,7 +130,7 @@ def _brightness(points: Array, normals: Array, casters: Sequence[Surface], light
         seen = _free(points, lamp.points, casters)
         falloff = 1.0 if lamp.is_far else 1.0 / np.maximum(distances, 0.3) ** 2
         total += (lamp.strength * np.maximum(cosines, 0.0) * seen * falloff).mean(axis=1)
-    directions = _directions(light.num_directions)
+    directions = _directions(NUM_DIRECTIONS)
     weights = np.maximum(normals @ directions.T, 0.0)
     free = _free(points, light.reach * directions, casters, reach=light.reach)
     share = (weights * free).sum(axis=1) / weights.sum(axis=1)
@@ -175,10 +177,10 @@ def _free(
 def _before(points: Floats, surface: Surface, reach: float | None) -> NDArray[np.intp]:
     """Choose the points (N, 3) in front of a surface, and not out of reach."""
     chosen = (points - surface.corner.astype(np.float32)) @ surface.normal.astype(np.float32) > 0
-    if reach is not None:
-        radius = 0.5 * float(np.linalg.norm(surface.right) + np.linalg.norm(surface.down)) + reach
-        offsets = points - surface.point(0.5, 0.5).astype(np.float32)
-        chosen &= np.einsum('ni,ni->n', offsets, offsets) < radius**2
+    extent = 0.5 * float(np.linalg.norm(surface.right) + np.linalg.norm(surface.down))
+    radius = extent + (LONGEST_SHADOW if reach is None else reach)
+    offsets = points - surface.point(0.5, 0.5).astype(np.float32)
+    chosen &= np.einsum('ni,ni->n', offsets, offsets) < radius**2
     return np.flatnonzero(chosen)
 
 

@@ -11,6 +11,7 @@ from relloc_ros.synthetic.patterns import Field, as_image, colour, noise, pixels
 from relloc_ros.synthetic.surfaces import Image, Material
 
 __all__ = [
+    'COARSE',
     'cloth',
     'cobbles',
     'curtain',
@@ -23,7 +24,7 @@ __all__ = [
     'wood',
 ]
 
-FINE, COARSE = 320.0, 160.0
+FINE, COARSE = 320.0, 120.0
 """Texels a metre: of rooms, and of what is seen from further away."""
 
 
@@ -48,7 +49,7 @@ def stone(base: Field, density: float = COARSE) -> Material:
         grain = noise(rng, shape, 0.04 * density)
         lines = np.abs(noise(rng, shape, 0.9 * density, fine=0.06 * density))
         cracks = np.where(lines < 0.012, np.float32(-0.25), np.float32(0.0))
-        return as_image(shaded(base, 0.08 * blots, 0.1 * grain, cracks))
+        return as_image(shaded(base, 0.06 * blots, 0.05 * grain, cracks))
 
     return material
 

@@ -21,6 +21,7 @@ Course = Callable[[float], float]
 
 TURN_RATE_DEG_S = 24.0
 WALL_DISTANCE = 1.05
+STREET_WIDTH = 10.5
 TREMOR_DEG, TREMOR_M = 0.12, 0.003
 
 
@@ -107,10 +108,10 @@ def along_facade(rng: np.random.Generator, size: Array) -> Path:
         inwards = 28.0 * walked(time) / width
         return 90.0 + inwards + swing(time)
 
-    up = np.rad2deg(np.arctan2(0.4 * height - 1.6, 8.5))
+    up = np.rad2deg(np.arctan2(0.3 * height - 1.6, STREET_WIDTH))
     return Path(
         lambda time: walked(time) + tremor(time),
-        lambda time: -8.5 + distance(time),
+        lambda time: -STREET_WIDTH + distance(time),
         _sum(_waves(rng, 0.1, (2.0, 9.0)), 1.6, tremor),
         yaw,
         _sum(_waves(rng, 6.0, (4.0, 13.0)), float(up), _tremor(rng, TREMOR_DEG)),

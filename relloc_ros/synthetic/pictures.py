@@ -12,7 +12,17 @@ import numpy as np
 from relloc_ros.synthetic.patterns import Field, as_image, colour, noise, pixels, shaded, speckles
 from relloc_ros.synthetic.surfaces import Image, Material
 
-__all__ = ['books', 'landscape', 'photographs', 'picture', 'poster', 'screen', 'sign', 'words']
+__all__ = [
+    'abstract',
+    'books',
+    'landscape',
+    'photographs',
+    'picture',
+    'poster',
+    'screen',
+    'sign',
+    'write_line',
+]
 
 DENSITY = 420.0
 SYLLABLES = [
@@ -81,11 +91,29 @@ def _write(
     cv2.putText(image, text, start, font, scale, tone.tolist(), thickness, cv2.LINE_AA)
 
 
-def landscape(rng: np.random.Generator, width: float, height: float) -> Image:
-    """Paint ridges behind one another under a sky, maybe with a sun, trees or houses."""
+def write_line(
+    rng: np.random.Generator,
+    image: Image,
+    place: tuple[int, int],
+    size: tuple[int, int],
+    tone: Field,
+) -> None:
+    """Write two words onto a picture, at most as large as `size` (width, height)."""
+    _write(rng, image, words(rng, 2).title(), place, size, tone)
+
+
+def landscape(
+    rng: np.random.Generator,
+    width: float,
+    height: float,
+    sky_hues: tuple[float, float] = (0.0, 1.0),
+    land_hues: tuple[float, float] = (0.0, 1.0),
+) -> Image:
+    """Paint ridges or houses behind one another under a sky, maybe with a sun."""
     shape = _shape(width, height)
     rows = np.linspace(0, 1, shape[0], dtype=np.float32)[:, None, None]
-    sky = colour(rng, (0.15, 0.6), (0.6, 1.0)) * (1 - rows) + colour(rng, (0.1, 0.5)) * rows
+    sky = colour(rng, (0.15, 0.6), (0.6, 1.0), sky_hues) * (1 - rows)
+    sky = sky + colour(rng, (0.05, 0.3), (0.7, 1.0), sky_hues) * rows
     clouds = 0.12 * noise(rng, shape, shape[1] / 4)
     cloudy = as_image(shaded(np.broadcast_to(sky, (*shape, 3)), clouds))
     if rng.random() < 0.6:
@@ -95,7 +123,8 @@ def landscape(rng: np.random.Generator, width: float, height: float) -> Image:
             cloudy, centre, radius, colour(rng, (0.1, 0.5), (0.9, 1.0)).tolist(), -1, cv2.LINE_AA
         )
     count = int(rng.integers(3, 6))
-    far, near = colour(rng, (0.1, 0.4), (0.5, 0.8)), colour(rng, (0.3, 0.7), (0.1, 0.4))
+    far = colour(rng, (0.1, 0.4), (0.5, 0.8), land_hues)
+    near = colour(rng, (0.3, 0.7), (0.1, 0.4), land_hues)
     for i in range(count):
         depth = (i + 1) / count
         skyline = _skyline(rng, shape, depth)

@@ -11,8 +11,17 @@ import numpy as np
 from relloc_ros.geometry import Array
 from relloc_ros.synthetic import fittings, furniture
 from relloc_ros.synthetic.lighting import Lamp, Light
-from relloc_ros.synthetic.materials import cloth, masonry, paint, planks, rug, wallpaper, wood
-from relloc_ros.synthetic.patterns import colour
+from relloc_ros.synthetic.materials import (
+    cloth,
+    curtain,
+    masonry,
+    paint,
+    planks,
+    rug,
+    wallpaper,
+    wood,
+)
+from relloc_ros.synthetic.patterns import Field, colour
 from relloc_ros.synthetic.pictures import photographs
 from relloc_ros.synthetic.surfaces import (
     Image,
@@ -39,10 +48,12 @@ class Room:
         size: (3,) metres; the floor's middle is the origin, z is up.
         surfaces: all that is in it.
         lamps: what shines.
+        trim: colour of the skirting boards.
     """
 
-    def __init__(self, size: Array) -> None:
+    def __init__(self, size: Array, trim: Field) -> None:
         self.size = size
+        self.trim = trim
         self.surfaces: Surfaces = []
         self.lamps: list[Lamp] = []
 
@@ -83,13 +94,13 @@ def make_room(rng: Rng, photos: Sequence[Image]) -> tuple[Surfaces, Light, Array
         the origin, z is up.
     """
     size = np.array([rng.uniform(4.6, 6.2), rng.uniform(4.2, 5.4), rng.uniform(2.45, 2.8)])
-    room = Room(size)
+    room = Room(size, furniture.wooden(rng))
     _shell(rng, room)
     order = rng.permutation(4)
     for wall, furnish in zip(order, (_windows, _door, _books, _sofa), strict=True):
         furnish(rng, room, int(wall), photos)
     _middle(rng, room, photos)
-    light = Light(room.lamps, ambient=0.55, reach=1.2)
+    light = Light(room.lamps, ambient=0.5, reach=1.2)
     return room.surfaces, light, size
 
 
@@ -119,20 +130,21 @@ def _floor(rng: Rng) -> Material:
 
 
 def _wall_paint(rng: Rng) -> Material:
-    base = colour(rng, (0.03, 0.35), (0.65, 0.92))
+    base = colour(rng, (0.03, 0.28), (0.65, 0.92))
     return wallpaper(base) if rng.random() < 0.6 else paint(base)
 
 
 def _skirting(rng: Rng, room: Room, wall: int, gap: tuple[float, float] | None = None) -> None:
-    board = wood(furniture.wooden(rng))
+    board = wood(room.trim)
     room.put_at(wall, fittings.skirting(rng, board, room.wall_length(wall), gap))
 
 
 def _windows(rng: Rng, room: Room, wall: int, photos: Sequence[Image]) -> None:
     length = room.wall_length(wall)
     places = [-length / 4, length / 4] if rng.random() < 0.7 else [rng.uniform(-0.6, 0.6)]
+    stuff = curtain(colour(rng, (0.1, 0.5), (0.4, 0.85)))
     for x in places:
-        room.put_at(wall, fittings.window(rng, x) + fittings.radiator(rng, x))
+        room.put_at(wall, fittings.window(rng, x, stuff) + fittings.radiator(rng, x))
         room.shine_from(wall, x, 0.95, 2.1)
     if len(places) == 1:
         side = 1 if places[0] < 0 else -1

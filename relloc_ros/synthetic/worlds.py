@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from relloc_ros.geometry import Array
+from relloc_ros.synthetic.facades import make_facade
 from relloc_ros.synthetic.lighting import Light, lit
-from relloc_ros.synthetic.paths import Path, through_room
+from relloc_ros.synthetic.paths import Path, along_facade, through_room
 from relloc_ros.synthetic.rendering import Renderer
 from relloc_ros.synthetic.rooms import make_room
 from relloc_ros.synthetic.surfaces import Image, Surface
@@ -47,7 +48,10 @@ class Kind:
     path: Callable[[np.random.Generator, Array], Path]
 
 
-WORLDS: dict[str, Kind] = {'room': Kind(make_room, through_room)}
+WORLDS: dict[str, Kind] = {
+    'room': Kind(make_room, through_room),
+    'facade': Kind(make_facade, along_facade),
+}
 
 
 def make_world(kind: str, seed: int, photos: Sequence[Image] = ()) -> World:
