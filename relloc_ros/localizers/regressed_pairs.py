@@ -23,6 +23,9 @@ from relloc_ros.vision.pose_from_relative_poses import estimate_pose_from_relati
 
 __all__ = ['solve_from_regressed_pairs']
 
+MIN_COSINE = float(np.cos(np.deg2rad(60.0)))
+"""Images whose optical axes differ by more share hardly anything."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pair:
@@ -44,26 +47,40 @@ def solve_from_regressed_pairs(
     if found is None:
         reason = 'no two map images fix a position: their directions to the query do not meet'
         return Solution(Status.DEGENERATE, reason)
-    agreeing = [pair for pair, agrees in zip(pairs, found.inliers, strict=True) if agrees]
+    agreeing = [
+        pair
+        for pair, agrees in zip(pairs, found.inliers, strict=True)
+        if agrees and _sees_the_same(pair, found.map_from_body)
+    ]
     # Two images of a rig that err alike against one map image confirm nothing.
     num_images = len({pair.regressed.index for pair in agreeing})
     if num_images < config.essential.min_agreeing_pairs:
-        reason = f'{num_images} of {len(pairs)} map images agree'
+        reason = f'{num_images} of {len(pairs)} map images agree, and look the same way'
         return Solution(Status.TOO_FEW_INLIERS, reason)
     doubt = max((pair.view for pair in agreeing), key=lambda view: view.position_std)
     covariance = found.covariance + doubt.place_covariance
     return Solution(Status.LOCALIZED, '', PoseEstimate(found.map_from_body, covariance))
 
 
+def _sees_the_same(pair: _Pair, map_from_body: RigidTransform) -> bool:
+    """Tell whether the query looks the way of the map image, which it would not be like else.
+
+    Networks that have not learned anything say the same of every pair, and so agree.
+    """
+    looking = map_from_body.rotation @ pair.view.body_from_cam.rotation[:, 2]
+    return float(looking @ pair.regressed.map_from_ref.rotation[:, 2]) >= MIN_COSINE
+
+
 def _estimate(pairs: Sequence[_Pair], config: LocalizationConfig) -> PairsPose | None:
-    """Estimate the pose as suits the pair estimator, with the covariance of a single pair."""
+    """Estimate the pose as suits the pair estimator."""
     maps_from_ref = [pair.regressed.map_from_ref for pair in pairs]
     places = [pair.view.body_from_cam for pair in pairs]
     max_angle = float(np.deg2rad(config.essential.max_direction_angle_deg))
     if config.essential.pair_estimator == 'relocnet':
-        return estimate_pose_from_relative_poses(
+        found = estimate_pose_from_relative_poses(
             _relative_poses(pairs), maps_from_ref, places, max_angle=max_angle
         )
+        return None if found is None else _doubted(found, 1)
     if config.essential.pair_estimator == 'rpr':
         found = estimate_pose_from_directions(
             _relative_poses(pairs), maps_from_ref, places, max_angle=max_angle
@@ -72,11 +89,21 @@ def _estimate(pairs: Sequence[_Pair], config: LocalizationConfig) -> PairsPose |
         found = estimate_pose_from_pairs(
             _essentials(pairs), maps_from_ref, places, max_angle=max_angle
         )
-    if found is None:
-        return None
-    # A network errs alike on images that look alike: more of them make a pose no surer.
-    count = int(found.inliers.sum())
-    return PairsPose(found.map_from_body, found.inliers, count * found.covariance)
+    return None if found is None else _doubted(found, int(found.inliers.sum()))
+
+
+def _doubted(found: PairsPose, count: int) -> PairsPose:
+    """Make the covariance that of a single pair, and larger the fewer of all pairs agree.
+
+    A network errs alike on images that look alike: more of them make a pose no surer. And who
+    errs on most pairs is not to be trusted where the others agree.
+
+    Args:
+        found: pose.
+        count: observations that its covariance is the mean of.
+    """
+    share = float(found.inliers.mean())
+    return PairsPose(found.map_from_body, found.inliers, found.covariance * (count / share**2))
 
 
 def _relative_poses(pairs: Sequence[_Pair]) -> list[RigidTransform]:

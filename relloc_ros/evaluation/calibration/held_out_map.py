@@ -8,11 +8,14 @@ the query's pixels, which a map does not hold. So every localizer is measured by
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from relloc_ros.evaluation.calibration.points_without import points_without
 from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.sources.posed_image import read_pixels
 from relloc_ros.structures import QueryImage
 from relloc_ros.vision.features import FeatureExtractor, LocalFeatures
 
@@ -24,17 +27,21 @@ NO_PIXEL = np.uint8(0)
 class HeldOutMap(ReferenceMap):
     """A view of an opened map, which stays the owner of the files."""
 
-    def __init__(self, reference_map: ReferenceMap, *, with_points: bool) -> None:
+    def __init__(
+        self, reference_map: ReferenceMap, *, with_points: bool, images: Path | None = None
+    ) -> None:
         """Hide nothing yet.
 
         Args:
             reference_map: the map.
             with_points: whether the localizer looks at its 3D points; where it does, they are
                 triangulated again for each query.
+            images: folder of the map's images, if the localizer looks at the pixels of queries.
         """
         vars(self).update(vars(reference_map))
         self.calibrations = ()
         self._with_points = with_points
+        self._images = images
         self._whole = reference_map
         self._query = 0
         self._kept = np.ones(self.num_images, dtype=bool)
@@ -45,8 +52,11 @@ class HeldOutMap(ReferenceMap):
         """Make an image the query, and hide images (N,), itself among them.
 
         Returns:
-            The image, with pixels that say nothing: of all the localizer does, only what it asks
-            this map for is of use.
+            The image, without the folder of images with pixels that say nothing: of all the
+            localizer does, only what it asks this map for is of use then.
+
+        Raises:
+            DataError: the image in the folder cannot be read.
         """
         self._query = index
         self._kept = ~excluded
@@ -55,8 +65,12 @@ class HeldOutMap(ReferenceMap):
         if self._with_points and self._whole.points is not None:
             self.points = points_without(self._whole, self._whole.points, excluded)
         camera = self.camera(index)
-        pixels = np.broadcast_to(NO_PIXEL, (camera.height, camera.width))
-        return QueryImage(pixels, camera, int(self.stamps_ns[index]), name=self.image_names[index])
+        name = self.image_names[index]
+        if self._images is not None:
+            pixels = read_pixels(self._images / name, camera)
+        else:
+            pixels = np.broadcast_to(NO_PIXEL, (camera.height, camera.width))
+        return QueryImage(pixels, camera, int(self.stamps_ns[index]), name=name)
 
     def prepare(self) -> None:
         """Do nothing: no network looks at a query that has no pixels."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from relloc_ros.evaluation.calibration.fitting import LEAST_ERRORS
 from relloc_ros.evaluation.calibration.held_out_map import HeldOutMap
 from relloc_ros.evaluation.calibration.view_shifts import ViewShifts
 from relloc_ros.geometry import Array, RigidTransform, log_so3
+from relloc_ros.localizers.network_estimators import NETWORK_ESTIMATORS
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.pipeline import Relocalizer
 from relloc_ros.structures import PoseEstimate
@@ -81,7 +83,7 @@ def hold_out(
     """Localize images of a map in the rest of it, without those that show nearly the same.
 
     All goes the way of any query but for the pixels, which the map does not have: its features and
-    descriptors of the images are taken. The vocabulary of the map has seen the images held out,
+    descriptors of the images are taken. Networks see the images themselves. The vocabulary of the map has seen the images held out,
     and with `structure.matching: direct` so have the descriptors in its visual words: both make
     localization a little easier than it is.
 
@@ -96,7 +98,11 @@ def hold_out(
         MapError: the map lacks what the localizer needs.
     """
     shifts = ViewShifts(reference_map)
-    held_out_map = HeldOutMap(reference_map, with_points=config.localizer == 'structure')
+    held_out_map = HeldOutMap(
+        reference_map,
+        with_points=config.localizer == 'structure',
+        images=_seen_images(config),
+    )
     ungated = replace(
         config,
         max_position_std=0.0,
@@ -138,6 +144,13 @@ def _hold_out(
     report(len(rows), len(rows), name)
     inliers = np.array(num_inliers, dtype=np.intp)
     return HeldOut(estimates, truths, inliers, len(rows), view_shift)
+
+
+def _seen_images(config: LocalizationConfig) -> Path | None:
+    """Give the folder of the map's images if the localizer is a network that looks at them."""
+    settings = config.essential
+    is_network = config.localizer == 'essential' and settings.pair_estimator in NETWORK_ESTIMATORS
+    return Path(settings.network_images) if is_network else None
 
 
 def _spread(count: int, samples: int) -> list[int]:
