@@ -168,6 +168,7 @@ def train(
     for --set. To see what a machine needs for it, begin with --dry-run.
     """
     from relloc_ros.networks import make_network
+    from relloc_ros.networks.training.launching import check_devices
 
     terminate_quietly()
     source_options = {
@@ -215,6 +216,7 @@ def train(
     if resume:
         _check_same(digest, run)
     else:
+        check_devices(training, len(data.pairs.indices) - data.num_validation)
         description = describe(choices, training, network_config, digest)
         run.create(description, data.pair_names())
     _tell(_train(model, data, training, run, digest), run)

@@ -17,7 +17,7 @@ from relloc_ros.networks import PairBatch, PairNetwork
 from relloc_ros.networks.preprocessing import crop_square, to_tensor
 from relloc_ros.networks.training.images import ResizedImages
 
-__all__ = ['Examples', 'Objective', 'PairExamples', 'PairObjective']
+__all__ = ['Batch', 'Examples', 'Objective', 'PairExamples', 'PairObjective']
 
 
 class Examples(Protocol):
@@ -94,8 +94,23 @@ class PairExamples:
         return to_tensor(square), moved
 
 
+class Batch:
+    """Examples put together.
+
+    No dict or dataclass: into these Fabric looks, and makes all numbers in them half as precise
+    as soon as the network is to calculate that way, poses too.
+
+    Attributes:
+        tensors: by name, with B rows.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        """Take the tensors."""
+        self.tensors = tensors
+
+
 class Objective(torch.nn.Module):
-    """A network and its loss, as one module: tensors of B examples become losses by name.
+    """A network and its loss, as one module: a batch becomes losses by name.
 
     Attributes:
         network: what is trained.
@@ -110,9 +125,9 @@ class Objective(torch.nn.Module):
 class PairObjective(Objective):
     """A network for pairs and its loss."""
 
-    def forward(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, examples: Batch) -> dict[str, Tensor]:
         """Give the network's losses, scalars by name, for the fields of a `PairBatch`."""
-        batch = PairBatch(**tensors)
+        batch = PairBatch(**examples.tensors)
         prediction = self.network(batch.image_a, batch.image_b)
         # Errors are small differences: not in the half precision of the layers before.
         with torch.autocast(batch.image_a.device.type, enabled=False):

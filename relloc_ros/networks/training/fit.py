@@ -17,12 +17,10 @@ from statistics import median
 import time
 from typing import Any
 
-from lightning_fabric import Fabric
-
 from relloc_ros.config import TrainingConfig
-from relloc_ros.errors import ConfigError
 from relloc_ros.networks.checkpoint import save_network
 from relloc_ros.networks.training.examples import Examples, Objective
+from relloc_ros.networks.training.launching import launch
 from relloc_ros.networks.training.run_folder import RunFolder, TrainingState
 from relloc_ros.networks.training.stepping import Losses, Stepper, steps_in_epoch
 from relloc_ros.networks.training.tables import draw_losses
@@ -34,7 +32,6 @@ logger = logging.getLogger(__name__)
 DRAWING_PERIOD = 60.0
 """Seconds between two drawings of the losses: they take half a second."""
 WARM_UP_STEPS, TIMED_STEPS = 1, 3
-PRECISIONS = {'float32': '32-true', 'bfloat16': 'bf16-mixed'}
 
 ProgressReport = Callable[[int, int, str], None]
 ProgressBar = Callable[[], AbstractContextManager[ProgressReport]]
@@ -87,9 +84,10 @@ def fit(
     Raises:
         DataError: an image is not readable, the checkpoint is damaged, or the loss is no number.
         ConfigError: a batch cannot be shared by the devices, or there are not so many.
+        WorkerError: one of several processes ended with an error.
     """
-    fabric = _fabric(config, len(training))
-    return fabric.launch(_fit, objective, training, validation, config, run, about, progress)
+    arguments = (training, validation, config, run, about, progress)
+    return Outcome(**launch(config, len(training), _fit, objective, *arguments))
 
 
 def time_step(objective: Objective, training: Examples, config: TrainingConfig) -> float:
@@ -98,32 +96,9 @@ def time_step(objective: Objective, training: Examples, config: TrainingConfig) 
     Raises:
         DataError: as `fit`.
         ConfigError: as `fit`.
+        WorkerError: as `fit`.
     """
-    fabric = _fabric(config, len(training))
-    return fabric.launch(_time_step, objective, training, config)
-
-
-def _fabric(config: TrainingConfig, num_examples: int) -> Any:
-    """Make what puts the network on the devices.
-
-    The image of one device is trained in this process, those of several in spawned ones.
-    """
-    if config.batch_size % config.devices or num_examples < config.devices:
-        raise ConfigError(
-            f'batch_size {config.batch_size} and {num_examples} examples cannot be shared by '
-            f'{config.devices} devices: make the batch a multiple of them'
-        )
-    try:
-        return Fabric(
-            accelerator=config.accelerator,
-            devices=config.devices,
-            strategy='auto' if config.devices == 1 else 'ddp_spawn',
-            precision=PRECISIONS[config.precision],
-        )
-    except (RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f'accelerator {config.accelerator} with {config.devices} devices: {error}'
-        ) from error
+    return launch(config, len(training), _time_step, objective, training, config)
 
 
 def _fit(
@@ -135,7 +110,7 @@ def _fit(
     run: RunFolder,
     about: dict[str, Any],
     progress: ProgressBar,
-) -> Outcome:
+) -> dict[str, Any]:
     stepper = Stepper(fabric, objective, config)
     state = TrainingState()
     if run.state.exists():
@@ -158,7 +133,12 @@ def _fit(
             keeper.checkpoint(state, stepper)
     keeper.draw()
     epochs = state.step // per_epoch
-    return Outcome(epochs, state.best_epoch, state.best_loss, reason == 'patience')
+    return {
+        'epochs': epochs,
+        'best_epoch': state.best_epoch,
+        'best_loss': state.best_loss,
+        'stopped_early': reason == 'patience',
+    }
 
 
 def _ended(state: TrainingState, per_epoch: int, config: TrainingConfig) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from relloc_ros.config import TrainingConfig
 from relloc_ros.errors import DataError
-from relloc_ros.networks.training.examples import Examples, Objective
+from relloc_ros.networks.training.examples import Batch, Examples, Objective
 from relloc_ros.parallel import Task, ThreadTasks
 
 __all__ = ['Losses', 'Stepper', 'steps_in_epoch']
@@ -104,7 +104,7 @@ class Stepper:
     def _world(self) -> int:
         return int(self._fabric.world_size)
 
-    def _step(self, batch: dict[str, Tensor], step: int) -> Losses:
+    def _step(self, batch: Batch, step: int) -> Losses:
         self._stepping.zero_grad()
         losses = self._model(batch)
         if not math.isfinite(losses['loss'].item()):
@@ -120,15 +120,15 @@ class Stepper:
 
     def _batches(
         self, examples: Examples, chunks: Iterable[Any], seed: Sequence[int] | None
-    ) -> Iterator[dict[str, Tensor]]:
+    ) -> Iterator[Batch]:
         """Read batches ahead of their use, in threads."""
         items: list[Item] = [(int(index), seed) for chunk in chunks for index in chunk]
         with ThreadTasks(self._config.reading_threads) as threads:
             read = threads.map(Task(_read, examples, lambda: examples), items)
             for chunk in chunks:
                 parts = list(islice(read, len(chunk)))
-                batch = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
-                yield self._fabric.to_device(batch)
+                stacked = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
+                yield Batch(self._fabric.to_device(stacked))
 
 
 def _read(examples: Examples, item: Item) -> dict[str, Tensor]:
