@@ -47,9 +47,16 @@ def test_mirroring_twice_changes_nothing():
     assert np.array_equal(mirror_descriptors(mirror_descriptors(descriptors)), descriptors)
 
 
-@pytest.mark.parametrize('localizer', ['essential', 'structure'])
-def test_mirrored_images_are_refused_and_others_are_not(office_points_map, localizer):
-    config = make_config(LocalizationConfig, {'localizer': localizer})
+@pytest.mark.parametrize(
+    'settings',
+    [
+        {'localizer': 'essential'},
+        {'localizer': 'structure'},
+        {'localizer': 'structure', 'structure.matching': 'direct'},
+    ],
+)
+def test_mirrored_images_are_refused_and_others_are_not(office_points_map, settings):
+    config = make_config(LocalizationConfig, settings)
     with ReferenceMap.open(office_points_map) as reference_map:
         relocalizer = Relocalizer(reference_map, config)
         for query in example_queries():

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.localizers.base import RigLocalizer, no_features, no_retrieval
 from relloc_ros.localizers.local_points import triangulate_matches
-from relloc_ros.localizers.mirrored import is_mirrored, mirrored
+from relloc_ros.localizers.mirrored import is_mirrored, may_be_mirrored, mirrored
 from relloc_ros.localizers.network_estimators import create_network_sight
 from relloc_ros.localizers.pose_from_essentials import solve_from_essential_matrices
 from relloc_ros.localizers.pose_from_points import solve_from_points
@@ -34,6 +34,7 @@ from relloc_ros.localizers.rivals import undisputed
 from relloc_ros.localizers.sighting import PlacedSighting, SeenPoints, Sighting
 from relloc_ros.localizers.solution import Solution, answer, refusal
 from relloc_ros.localizers.stage_timer import StageTimer
+from relloc_ros.localizers.wrong_camera import taken_as_calibrated
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, QueryImage, Status
 from relloc_ros.vision.matching import create_matcher
@@ -92,10 +93,11 @@ class EssentialLocalizer(RigLocalizer):
         retrieved: NDArray[np.intp],
         timer: StageTimer,
     ) -> Sighting:
-        """Find matches with some of the retrieved images; the query's pixels are not looked at.
+        """Find matches with some of the retrieved images.
 
         Args:
-            query: its name and stamp count.
+            query: its name and stamp count; its pixels only in a map of learned features, where it
+                may be mirrored.
             seed: of the random steps of this image.
             features: of the query.
             retrieved: (k,) indices of map images, most similar first.
@@ -105,8 +107,11 @@ class EssentialLocalizer(RigLocalizer):
             chosen = self._choose(features, retrieved)
             first, rest = chosen[: self._first], chosen[self._first :]
             matched = self._match(features, first)
-            if is_mirrored(self.reference_map, features, matched, self._match_ratio):
-                return mirrored(query, timer)
+            ratio = self._match_ratio
+            if may_be_mirrored(self.reference_map, features, matched, ratio):
+                matched, rest = sort_by_matches(matched + self._match(features, rest)), rest[:0]
+                if is_mirrored(self.reference_map, query, features, matched, ratio):
+                    return mirrored(query, timer)
         points = self._triangulate(features, matched, timer)
         if len(rest) and (points is None or len(points) < self.config.essential.sufficient_points):
             with timer('matching'):
@@ -120,7 +125,11 @@ class EssentialLocalizer(RigLocalizer):
     def locate(self, views: Sequence[PlacedSighting], seed: int) -> Localization:
         """Estimate the pose of the body from what its cameras show."""
         timer = StageTimer()
-        return answer('essential', views, self._solve(views, seed, timer), timer.milliseconds)
+        solution = self._solve(views, seed, timer)
+        with timer('camera'):
+            threshold_px = self.config.essential.reprojection_threshold_px
+            solution = taken_as_calibrated(solution, views, threshold_px)
+        return answer('essential', views, solution, timer.milliseconds)
 
     def _choose(self, features: QueryFeatures, retrieved: NDArray[np.intp]) -> NDArray[np.intp]:
         settings = self.config.essential

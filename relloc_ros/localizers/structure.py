@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.errors import MapError
 from relloc_ros.localizers.base import RigLocalizer, no_features, no_retrieval
-from relloc_ros.localizers.mirrored import is_mirrored, mirrored
+from relloc_ros.localizers.mirrored import is_mirrored, may_be_mirrored, mirrored
 from relloc_ros.localizers.point_matching import (
     PointMatches,
     images_of_matches,
@@ -36,6 +36,7 @@ from relloc_ros.localizers.rivals import undisputed
 from relloc_ros.localizers.sighting import NO_ROW, PlacedSighting, SeenPoints, Sighting
 from relloc_ros.localizers.solution import Solution, answer, refusal
 from relloc_ros.localizers.stage_timer import StageTimer
+from relloc_ros.localizers.wrong_camera import taken_as_calibrated
 from relloc_ros.map.points import NO_POINT, MapPoints
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, QueryImage
@@ -97,8 +98,11 @@ class StructureLocalizer(RigLocalizer):
             else:
                 matches, matched = self._match(features, retrieved)
                 ranking = retrieved.tolist()
-                if is_mirrored(self.reference_map, features, matched, self._ratio):
-                    return mirrored(query, timer)
+            asked = features, matched, self._ratio
+            if may_be_mirrored(self.reference_map, *asked) and is_mirrored(
+                self.reference_map, query, *asked
+            ):
+                return mirrored(query, timer)
         names = tuple(self.reference_map.image_names[index] for index in ranking)
         points = self._seen_points(features, matches, matched)
         return Sighting.of_matches(
@@ -110,6 +114,9 @@ class StructureLocalizer(RigLocalizer):
         timer = StageTimer()
         with timer('absolute_pose'):
             solution = self._solve(views, seed)
+        with timer('camera'):
+            threshold_px = self.config.structure.reprojection_threshold_px
+            solution = taken_as_calibrated(solution, views, threshold_px)
         return answer('structure', views, solution, timer.milliseconds)
 
     def _solve(self, views: Sequence[PlacedSighting], seed: int) -> Solution:
