@@ -55,7 +55,7 @@ def solve_from_regressed_pairs(
     # Two images of a rig that err alike against one map image confirm nothing.
     num_images = len({pair.regressed.index for pair in agreeing})
     if num_images < config.essential.min_agreeing_pairs:
-        reason = f'{num_images} of {len(pairs)} map images agree, and look the same way'
+        reason = f'{num_images} of {len(pairs)} map images agree, and see the same side'
         return Solution(Status.TOO_FEW_INLIERS, reason)
     doubt = max((pair.view for pair in agreeing), key=lambda view: view.position_std)
     covariance = found.covariance + doubt.place_covariance

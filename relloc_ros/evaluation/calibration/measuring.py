@@ -83,9 +83,9 @@ def hold_out(
     """Localize images of a map in the rest of it, without those that show nearly the same.
 
     All goes the way of any query but for the pixels, which the map does not have: its features and
-    descriptors of the images are taken. Networks see the images themselves. The vocabulary of the map has seen the images held out,
-    and with `structure.matching: direct` so have the descriptors in its visual words: both make
-    localization a little easier than it is.
+    descriptors of the images are taken. Networks see the images themselves. The vocabulary of the
+    map has seen the images held out, and with `structure.matching: direct` so have the descriptors
+    in its visual words: both make localization a little easier than it is.
 
     Args:
         reference_map: the map.
