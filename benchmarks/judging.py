@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -177,6 +178,19 @@ def _degeneracy(_: str, values: Any) -> Iterator[Judged]:
     yield at_most(f'degenerate cases: wrong, of {len(verdicts)} by case and method', wrong, 0)
 
 
+def _fuzz(_: str, values: Figures) -> Iterator[Judged]:
+    verdicts = Counter(each['verdict'] for each in values['cases'])
+    accepted = sum(verdicts[verdict] for verdict in ('right', 'other', 'wrong'))
+    what = f'fuzz, {len(values["cases"])} cases, {accepted} poses accepted'
+    for verdict, text in (
+        ('wrong', 'poses over 5 σ from the truth'),
+        ('crash', 'crashes'),
+        ('hang', f'answers that took over {values["limit_s"]:g} s'),
+        ('memory', 'out of memory'),
+    ):
+        yield at_most(f'{what}: {text}', verdicts[verdict], 0)
+
+
 def _listed(_: str, values: Figures) -> Iterator[Judged]:
     """Benchmarks that judge themselves."""
     for each in values.get('targets', ()):
@@ -193,5 +207,5 @@ _JUDGES = {
     'calibration': _calibration,
     'degeneracy': _degeneracy,
     'acceptance': _listed,
-    'fuzz': _listed,
+    'fuzz': _fuzz,
 }

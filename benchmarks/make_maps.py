@@ -10,7 +10,7 @@ MAPS has are left as they are, but for what they lack.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 import sys
 from typing import Annotated, Optional
@@ -22,6 +22,7 @@ import typer
 from relloc_ros.config import LocalizationConfig, make_config
 from relloc_ros.evaluation.calibration.calibrating import DEFAULT_SAMPLES, calibrate_map
 from relloc_ros.map.builder import build_map
+from relloc_ros.map.calibration import choose_calibration
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import read_source
 from relloc_ros.map.triangulation import triangulate_map
@@ -61,14 +62,24 @@ def make_maps(data: Path, maps: Path, names: Sequence[str]) -> None:
             build_map(read_source(source, list_file=source / 'map.txt'), path, source=name)
         with ReferenceMap.open(path) as reference_map:
             is_triangulated = reference_map.points is not None
-            is_calibrated = bool(reference_map.calibrations)
         if not is_triangulated:
             console.print(f'{name}: triangulating')
             triangulate_map(path)
-        if not (is_triangulated and is_calibrated):
-            console.print(f'{name}: calibrating')
-            configs = [make_config(LocalizationConfig, {'localizer': each}) for each in LOCALIZERS]
+        configs = list(_uncalibrated(path))
+        if configs:
+            console.print(f'{name}: calibrating {", ".join(each.localizer for each in configs)}')
             calibrate_map(path, configs, samples=DEFAULT_SAMPLES)
+
+
+def _uncalibrated(path: Path) -> Iterator[LocalizationConfig]:
+    """Settings of localizers that the map was not calibrated with."""
+    with ReferenceMap.open(path) as reference_map:
+        calibrations, map_id = reference_map.calibrations, reference_map.map_id
+    for name in LOCALIZERS:
+        config = make_config(LocalizationConfig, {'localizer': name})
+        chosen = choose_calibration(calibrations, config, map_id, str(path))
+        if chosen.calibration is None or chosen.is_warning:
+            yield config
 
 
 if __name__ == '__main__':

@@ -118,7 +118,7 @@ PARTS = (
         ('--queries', '3', '--only', 'line'),
     ),
     *(_acceptance(localizer) for localizer in ('essential', 'structure')),
-    Part('fuzz', ('fuzz.py', 'DATA', '--maps', 'MAPS'), ('--cases', '40')),
+    Part('fuzz', ('fuzz.py', 'DATA', '--maps', 'MAPS'), ('--cases', '60'), (SMALL,)),
 )
 """In the order in which they run: those that need a quiet machine come first."""
 

@@ -52,9 +52,9 @@ DIAGNOSTICS_PERIOD_S = 1.0
 
 PARTS = (
     RigInput,
-    StatusOutput,
     PoseOutput,
     TransformOutput,
+    StatusOutput,
     DebugImageOutput,
     MarkerOutput,
     Bond,
@@ -64,7 +64,7 @@ PARTS = (
     Relocalization,
     GlobalLocalization,
 )
-"""In the order in which they learn of a result."""
+"""In the order in which they learn of a result: what the robot waits for comes first."""
 
 
 class LocalizationNode(LifecycleNode):
