@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the localizers say where images leave something of the pose open.
 
-    python benchmarks/degeneracy.py [DATA --maps MAPS] [--only NAME] [--json OUT]
+    python benchmarks/degeneracy.py [DATA --maps MAPS] [--only NAME] [--json OUT] [--page PAGE]
 
 Rendered cases always; with DATA, a folder for each set with `images`, `sparse`, `map.txt` and
 `query.txt`, and MAPS, their triangulated maps, also real ones. The verdicts are by rules:
@@ -22,8 +22,10 @@ from dataclasses import dataclass
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import Annotated, Any, Optional
 
+from degeneracy_table import HEADINGS, LIMIT, row, write_page
 from degenerate_cases import Case, Query, real_cases, synthetic_cases
 import numpy as np
 from rich.console import Console
@@ -48,9 +50,9 @@ METHODS: dict[str, dict[str, Any]] = {
     'none': {'essential.refinement': 'none'},
     'structure': {'localizer': 'structure'},
 }
+BY_DIRECTIONS = ('epipolar', 'none')
 FEW_IMAGES: dict[str, Any] = {'min_similarity': -1.0}
 """Of a few images, half are less alike than the mean of them all."""
-LIMIT = float(np.sqrt(chi2.ppf(0.99, 6)))
 FIVE_SIGMA = float(np.sqrt(chi2.isf(2 * norm.sf(5.0), 6)))
 FAR, FAR_DEG = 0.25, 5.0
 AVAILABLE = 0.8
@@ -79,6 +81,12 @@ class Outcome:
     spreads: Array
 
     @property
+    def wanted(self) -> str:
+        """What the case wants of this method."""
+        by_directions = self.case.by_directions if self.method in BY_DIRECTIONS else None
+        return by_directions or self.case.wanted
+
+    @property
     def verdict(self) -> str:
         """Judge, by the rules above."""
         count, total = len(self.distances), self.statuses.total()
@@ -87,17 +95,18 @@ class Outcome:
             return 'WRONG'
         if (self.distances <= LIMIT).sum() < binom.ppf(0.005, count, 0.99):
             return 'too sure'
-        if self.case.wanted == 'silence' and count:
+        if self.wanted == 'silence' and count:
             return 'luck'
-        if self.case.wanted == 'pose' and count < AVAILABLE * total:
+        if self.wanted == 'pose' and count < AVAILABLE * total:
             return 'unavailable'
         return 'right'
 
     def to_dict(self) -> dict[str, Any]:
         """Give all figures."""
         return {
+            'group': self.case.group,
             'case': self.case.name,
-            'wanted': self.case.wanted,
+            'wanted': self.wanted,
             'method': self.method,
             'calibrated': self.calibrated,
             'statuses': dict(self.statuses),
@@ -127,28 +136,42 @@ def main(
         Optional[Path],  # noqa: UP045
         typer.Option('--json', help='File for all figures.'),
     ] = None,
+    page: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help='Page whose table is written anew: docs/degeneracy.md.'),
+    ] = None,
 ) -> None:
     """Print a line for each case and method; exit code 1 if a pose is wrong."""
     cases = [(case, FEW_IMAGES) for case in synthetic_cases(count)]
     if data is not None and maps is not None:
         cases += [(case, {}) for case in real_cases(data, maps, count)]
+    figures: list[dict[str, Any]] = []
+    for case, settings in cases:
+        if only not in case.name:
+            continue
+        progress.print(case.name, style='dim')
+        figures += _figures(case, methods or list(METHODS), settings)
+        if output is not None:
+            output.write_text(json.dumps(figures) + '\n', 'utf-8')
+    console.print(_table(figures))
+    if page is not None:
+        write_page(figures, page)
+    raise typer.Exit(any(outcome['verdict'] == 'WRONG' for outcome in figures))
+
+
+def _figures(case: Case, methods: Sequence[str], settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Make the map of a case, ask the methods, and note the time it took."""
+    started = perf_counter()
     outcomes: list[Outcome] = []
     with TemporaryDirectory() as folder:
-        for number, (case, settings) in enumerate(cases):
-            if only not in case.name:
-                continue
-            path = Path(folder) / str(number)
-            progress.print(case.name, style='dim')
-            case.make(path)
-            queries = case.ask()
-            for method in methods or METHODS:
-                config = make_config(LocalizationConfig, {**settings, **METHODS[method]})
-                outcomes += _ask(case, queries, path, method, config)
-            if output is not None:
-                content = [outcome.to_dict() for outcome in outcomes]
-                output.write_text(json.dumps(content) + '\n', 'utf-8')
-    console.print(_table(outcomes))
-    raise typer.Exit(any(outcome.verdict == 'WRONG' for outcome in outcomes))
+        path = Path(folder) / 'map'
+        case.make(path)
+        queries = case.ask()
+        for method in methods:
+            config = make_config(LocalizationConfig, {**settings, **METHODS[method]})
+            outcomes += _ask(case, queries, path, method, config)
+    seconds = round(perf_counter() - started, 1)
+    return [{**outcome.to_dict(), 'case_seconds': seconds} for outcome in outcomes]
 
 
 def _ask(
@@ -208,45 +231,11 @@ def _spread(covariance: Array, direction: Array | None) -> tuple[float, float]:
     return along**0.5, (0.5 * max(float(np.trace(block)) - along, 0.0)) ** 0.5
 
 
-def _table(outcomes: list[Outcome]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in (
-        'case',
-        'wanted',
-        'method',
-        'n',
-        'status',
-        'median error',
-        'inside 99 %',
-        'worst',
-        'std along / across',
-        'verdict',
-    ):
-        table.add_column(heading)
+def _table(outcomes: Sequence[dict[str, Any]]) -> Table:
+    table = Table(*HEADINGS, box=None, pad_edge=False)
     for outcome in outcomes:
-        table.add_row(*_row(outcome))
+        table.add_row(*row(outcome))
     return table
-
-
-def _row(outcome: Outcome) -> list[str]:
-    total = outcome.statuses.total()
-    statuses = ', '.join(
-        f'{status} {count / total:.0%}' for status, count in outcome.statuses.most_common()
-    )
-    method = outcome.method + (' (calibrated)' if outcome.calibrated else '')
-    head = [outcome.case.name, outcome.case.wanted, method, str(total), statuses]
-    if not len(outcome.distances):
-        return [*head, '', '', '', '', outcome.verdict]
-    distance, angle = np.median(outcome.errors, axis=0)
-    along, across = np.median(outcome.spreads, axis=0)
-    return [
-        *head,
-        f'{distance:.3g} / {angle:.2g} deg',
-        f'{np.mean(outcome.distances <= LIMIT):.0%}',
-        f'{outcome.distances.max():.2g}',
-        f'{along:.2g} / {across:.2g} = {along / across:.2g}',
-        outcome.verdict,
-    ]
 
 
 if __name__ == '__main__':

@@ -49,6 +49,7 @@ class Case:
     """A map and queries.
 
     Attributes:
+        group: what is special, in a word.
         name: for people.
         wanted: 'pose' where the images settle it, 'silence' where they do not, 'either' where a
             pose is welcome but not owed.
@@ -56,13 +57,16 @@ class Case:
         ask: gives images with their true poses.
         direction: (3,) of the map in which the position is least certain by construction; None
             takes the longest axis of the covariances.
+        by_directions: wanted of methods that know directions alone, no points; None if the same.
     """
 
+    group: str
     name: str
     wanted: str
     make: Make
     ask: Ask
     direction: Array | None = None
+    by_directions: str | None = None
 
 
 def synthetic_cases(count: int) -> Iterator[Case]:
@@ -71,26 +75,33 @@ def synthetic_cases(count: int) -> Iterator[Case]:
     rng = np.random.default_rng(5)
     arc = list(_arc())
     near = [_near(PLACE, rng) for _ in range(count)]
-    yield Case('ordinary', 'pose', *_rendered(room, arc, near))
+    yield Case('ordinary', 'ordinary', 'pose', *_rendered(room, arc, near))
     turned = [_near(arc[4].translation, rng, spread=0.0) for _ in range(count)]
-    yield Case('turned at a map image', 'pose', *_rendered(room, arc, turned))
+    yield Case('rotation', 'turned at a map image', 'pose', *_rendered(room, arc, turned))
     spot = [look_along(PLACE, yaw, pitch) for yaw in (0, 12, 24, 36) for pitch in (-6, 6)]
     turned = [_near(PLACE, rng, spread=0.0) for _ in range(count)]
-    yield Case('map and query turn on one spot', 'either', *_rendered(room, spot, turned))
-    yield Case('map turns, query elsewhere', 'either', *_rendered(room, spot, near))
+    yield Case(
+        'rotation', 'map and query turn on one spot', 'either', *_rendered(room, spot, turned)
+    )
+    yield Case('rotation', 'map turns, query elsewhere', 'either', *_rendered(room, spot, near))
     line = [look_along((x, 0, -1.5), 22 + 4 * np.sin(5 * x)) for x in np.linspace(-1.5, 1.5, 8)]
     on_line = [look_along((x, 0, -1.5), 24, -3, 3) for x in rng.uniform(-1.2, 1.2, count)]
-    yield Case('line, query on it', 'pose', *_rendered(room, line, on_line), X)
-    yield Case('line, query beside it', 'pose', *_rendered(room, line, near), X)
+    yield Case('line', 'line, query on it', 'pose', *_rendered(room, line, on_line), X, 'either')
+    yield Case('line', 'line, query beside it', 'pose', *_rendered(room, line, near), X)
     yield from _planar(rng, arc, count)
-    yield Case('one map image', 'silence', *_rendered(room, arc[4:5], near))
-    yield Case('two map images', 'either', *_rendered(room, arc[3:5], near))
+    yield Case('few images', 'one map image', 'silence', *_rendered(room, arc[4:5], near))
+    yield Case('few images', 'two map images', 'either', *_rendered(room, arc[3:5], near))
     away = [look_along((0.4 * i - 1.0, 0, 1.5), 170 + 5 * i) for i in range(6)]
-    yield Case('one of seven sees the place', 'either', *_rendered(room, arc[4:5] + away, near))
+    yield Case(
+        'few images',
+        'one of seven sees the place',
+        'either',
+        *_rendered(room, arc[4:5] + away, near),
+    )
     for baseline in (0.05, 0.01):
         close = [_near((0, 0, -1.5), rng, spread=baseline) for _ in range(8)]
         name = f'map within {baseline}, walls 6 away'
-        yield Case(name, 'either', *_rendered(room, close, near))
+        yield Case('low parallax', name, 'either', *_rendered(room, close, near))
     yield from _repeated(rng, arc, count)
 
 
@@ -98,10 +109,17 @@ def _planar(rng: np.random.Generator, arc: Sequence[RigidTransform], count: int)
     wall = make_room((9.0, 7.0, 5.0))
     poses = [RigidTransform(exp_so3(0.1 * rng.normal(size=3)), pose.translation) for pose in arc]
     near = [_near(PLACE, rng, yaw=0.0) for _ in range(count)]
-    yield Case('one plane', 'pose', *_rendered(wall, poses, near))
+    yield Case('plane', 'one plane', 'pose', *_rendered(wall, poses, near))
     line = [look_along((x, 0, -1.5), 3 * np.sin(5 * x)) for x in np.linspace(-1.5, 1.5, 8)]
     on_line = [look_along((x, 0, -1.5), 2, -3, 3) for x in rng.uniform(-1.2, 1.2, count)]
-    yield Case('one plane, line, query on it', 'pose', *_rendered(wall, line, on_line), X)
+    yield Case(
+        'plane',
+        'one plane, line, query on it',
+        'pose',
+        *_rendered(wall, line, on_line),
+        X,
+        'either',
+    )
 
 
 def _repeated(
@@ -110,35 +128,67 @@ def _repeated(
     near = [_near(PLACE, rng) for _ in range(count)]
     for period in (0.6, 1.5):
         tiled = make_room(HALF_SIZE, tiled_walls(HALF_SIZE, period))
-        yield Case(f'walls of tiles of {period}', 'either', *_rendered(tiled, arc, near))
+        yield Case(
+            'repetition', f'walls of tiles of {period}', 'either', *_rendered(tiled, arc, near)
+        )
     alike = make_room(HALF_SIZE, alike_when_turned(HALF_SIZE))
     both = [*arc, *(HALF_TURN @ pose for pose in arc)]
-    yield Case('symmetric room', 'silence', *_rendered(alike, both, near))
+    yield Case('repetition', 'symmetric room', 'silence', *_rendered(alike, both, near))
     uneven = [*arc, *(HALF_TURN @ pose for pose in arc[::2])]
-    yield Case('symmetric room, one half denser', 'silence', *_rendered(alike, uneven, near))
+    yield Case(
+        'repetition', 'symmetric room, one half denser', 'silence', *_rendered(alike, uneven, near)
+    )
     make, ask_plain = _rendered(make_room(HALF_SIZE), arc, near)
-    yield Case('mirrored queries', 'silence', make, lambda: _changed(ask_plain(), _mirrored))
+    yield Case(
+        'repetition', 'mirrored queries', 'silence', make, lambda: _changed(ask_plain(), _mirrored)
+    )
 
 
 def real_cases(data: Path, maps: Path, count: int) -> Iterator[Case]:
     """Give the cases made from real sets, with at most `count` queries each."""
     mapped, queries = _read(data / 'fr1_rpy', count)
-    yield Case('fr1_rpy', 'pose', *_part(maps / 'fr1_rpy', mapped, queries))
+    yield Case('rotation', 'fr1_rpy', 'pose', *_part(maps / 'fr1_rpy', mapped, queries))
     still = _around_one_place(mapped)
-    yield Case('fr1_rpy, map within 2 cm', 'either', *_part(maps / 'fr1_rpy', still, queries))
+    yield Case(
+        'low parallax',
+        'fr1_rpy, map within 2 cm',
+        'either',
+        *_part(maps / 'fr1_rpy', still, queries),
+    )
     whole = maps / 'redkitchen'
     mapped, queries = _read(data / 'redkitchen', count)
     line = mapped[:40]
     between = _spread(line[1::2], count)
-    yield Case('redkitchen, line', 'pose', *_part(whole, line[::2], between), _direction(line))
+    yield Case(
+        'line',
+        'redkitchen, line',
+        'pose',
+        *_part(whole, line[::2], between),
+        _direction(line),
+        'either',
+    )
     make, ask_plain = _part(whole, mapped, queries)
-    yield Case('redkitchen, mirrored', 'silence', make, lambda: _changed(ask_plain(), _mirrored))
-    yield Case('redkitchen, 2 x 2 tiled', 'silence', make, lambda: _changed(ask_plain(), _tiled))
+    yield Case(
+        'repetition',
+        'redkitchen, mirrored',
+        'silence',
+        make,
+        lambda: _changed(ask_plain(), _mirrored),
+    )
+    yield Case(
+        'repetition',
+        'redkitchen, 2 x 2 tiled',
+        'silence',
+        make,
+        lambda: _changed(ask_plain(), _tiled),
+    )
     mapped, queries = _read(data / 'castle_p30', count)
     two = _part(maps / 'castle_p30', mapped[:2], queries)
-    yield Case('castle_p30, two images', 'either', *two)
+    yield Case('few images', 'castle_p30, two images', 'either', *two)
     mapped, queries = _read(data / 'fr3_office', count)
-    yield Case('fr3_office, twice', 'silence', _twice(mapped), partial(_asked, queries))
+    yield Case(
+        'repetition', 'fr3_office, twice', 'silence', _twice(mapped), partial(_asked, queries)
+    )
 
 
 def _rendered(
