@@ -15,7 +15,8 @@ from relloc_ros.synthetic.furniture import things
 from relloc_ros.synthetic.lighting import Lamp, Light
 from relloc_ros.synthetic.materials import COARSE, cobbles, paint, stone, wood
 from relloc_ros.synthetic.patterns import as_image, colour, noise, pixels
-from relloc_ros.synthetic.pictures import photographs, poster
+from relloc_ros.synthetic.pictures import photographs
+from relloc_ros.synthetic.prints import poster
 from relloc_ros.synthetic.surfaces import Image, Material, Surface, box, moved, panel, turned_about
 
 __all__ = ['make_facade']

@@ -12,7 +12,8 @@ import numpy as np
 from relloc_ros.synthetic.furniture import wooden
 from relloc_ros.synthetic.materials import paint, wood
 from relloc_ros.synthetic.patterns import as_image, colour, noise, pixels, shaded
-from relloc_ros.synthetic.pictures import landscape, picture, poster
+from relloc_ros.synthetic.pictures import landscape, picture
+from relloc_ros.synthetic.prints import poster
 from relloc_ros.synthetic.surfaces import Image, Material, Surface, box, panel
 
 __all__ = ['door', 'hung', 'pendant', 'radiator', 'skirting', 'window']

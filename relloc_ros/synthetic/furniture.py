@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from relloc_ros.synthetic.materials import cloth, paint, wood
 from relloc_ros.synthetic.patterns import Field, as_image, colour, noise
-from relloc_ros.synthetic.pictures import books, photographs, screen
+from relloc_ros.synthetic.pictures import photographs
+from relloc_ros.synthetic.prints import books, screen
 from relloc_ros.synthetic.surfaces import Image, Material, Surface, box, moved, panel, turned_about
 
 __all__ = ['bookcase', 'chair', 'chest', 'desk', 'plant', 'sofa', 'table', 'wooden']

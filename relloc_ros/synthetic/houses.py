@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from relloc_ros.synthetic.fittings import door
 from relloc_ros.synthetic.materials import COARSE, cloth, masonry, paint, stone
 from relloc_ros.synthetic.patterns import Field, as_image, colour, noise, pixels, shaded
-from relloc_ros.synthetic.pictures import abstract, landscape, sign, write_line
+from relloc_ros.synthetic.pictures import abstract, landscape
+from relloc_ros.synthetic.prints import sign, write_line
 from relloc_ros.synthetic.surfaces import Image, Material, Surface, box, moved, panel, turned_about
 
 __all__ = ['house']

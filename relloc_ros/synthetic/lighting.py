@@ -69,7 +69,7 @@ class Light:
     lamps: Sequence[Lamp]
     ambient: float
     reach: float
-    spacing: float = 0.12
+    spacing: float = 0.16
 
 
 def lit(surfaces: Sequence[Surface], light: Light) -> list[Surface]:
@@ -161,27 +161,30 @@ def _free(
         inverse = np.linalg.inv(basis)
         origin = np.zeros(3) if reach is not None else surface.corner
         ends = ((targets - origin) @ inverse.T).astype(np.float32)
-        if (ends[:, 2] >= 0).all():
+        behind = np.flatnonzero(ends[:, 2] < 0)
+        if len(behind) == 0:
             continue
+        ends = ends[behind]
         chosen = _before(points32, surface, reach)
         starts = ((points[chosen] - surface.corner) @ inverse.T).astype(np.float32)
         ahead = starts[:, 2, None] + ends[:, 2] if reach is not None else ends[None, :, 2]
-        rows, columns = np.nonzero(np.broadcast_to(ahead < 0, (len(chosen), len(targets))))
+        rows, columns = np.nonzero(np.broadcast_to(ahead < 0, (len(chosen), len(ends))))
         first = starts[rows]
         moves = ends[columns] if reach is not None else ends[columns] - first
         stopped = _meets(surface, first, moves)
-        free[chosen[rows[stopped]], columns[stopped]] = False
+        free[chosen[rows[stopped]], behind[columns[stopped]]] = False
     return free
 
 
 def _before(points: Floats, surface: Surface, reach: float | None) -> NDArray[np.intp]:
     """Choose the points (N, 3) in front of a surface, and not out of reach."""
-    chosen = (points - surface.corner.astype(np.float32)) @ surface.normal.astype(np.float32) > 0
-    extent = 0.5 * float(np.linalg.norm(surface.right) + np.linalg.norm(surface.down))
-    radius = extent + (LONGEST_SHADOW if reach is None else reach)
+    most = LONGEST_SHADOW if reach is None else reach
     offsets = points - surface.point(0.5, 0.5).astype(np.float32)
-    chosen &= np.einsum('ni,ni->n', offsets, offsets) < radius**2
-    return np.flatnonzero(chosen)
+    heights = offsets @ surface.normal.astype(np.float32)
+    chosen = np.flatnonzero((heights > 0) & (heights < most))
+    radius = 0.5 * float(np.linalg.norm(surface.right) + np.linalg.norm(surface.down)) + most
+    near = offsets[chosen]
+    return chosen[np.einsum('ni,ni->n', near, near) < radius**2]
 
 
 def _meets(surface: Surface, starts: Floats, moves: Floats) -> NDArray[np.bool_]:

@@ -19,6 +19,9 @@ Field = NDArray[np.float32]
 SMALLEST_PX = 8
 OCTAVE_WEIGHT = 0.6
 
+CONTRAST = 1.5
+"""What interpolation takes from the deviation, about."""
+
 
 def pixels(metres: float, density: float) -> int:
     """Texels of a length, given the texels of a metre."""
@@ -40,21 +43,32 @@ def noise(
         fine: size of the smallest.
     """
     high, wide = (cell, cell) if isinstance(cell, (int, float)) else cell
-    result = np.zeros(shape, np.float32)
+    result = rng.standard_normal(_grid(shape, high, wide), dtype=np.float32)
     weight = total = 1.0
-    total = 0.0
-    while True:
-        grid = (int(shape[0] / high) + 3, int(shape[1] / wide) + 3)
-        values = rng.standard_normal(grid, dtype=np.float32)
-        size = (max(shape[1], round(grid[1] * wide)), max(shape[0], round(grid[0] * high)))
-        enlarged = cv2.resize(values, size, interpolation=cv2.INTER_CUBIC)
-        result += weight * enlarged[: shape[0], : shape[1]]
-        total += weight**2
-        if min(high, wide) <= fine:
-            break
+    while min(high, wide) > fine:
+        before = high, wide
         high, wide = max(high / 2, 1.0), max(wide / 2, 1.0)
         weight *= OCTAVE_WEIGHT
-    return np.asarray(result / np.sqrt(total) * 1.5, dtype=np.float32)
+        total += weight**2
+        grid = _grid(shape, high, wide)
+        result = _enlarged(result, before[0] / high, before[1] / wide, grid)
+        result += np.float32(weight) * rng.standard_normal(grid, dtype=np.float32)
+    return _enlarged(result, high, wide, shape) * np.float32(CONTRAST / np.sqrt(total))
+
+
+def _grid(shape: tuple[int, int], high: float, wide: float) -> tuple[int, int]:
+    """Count the spots of a size that cover a picture, with some to spare."""
+    return int(shape[0] / high) + 3, int(shape[1] / wide) + 3
+
+
+def _enlarged(field: Field, down: float, across: float, shape: tuple[int, int]) -> Field:
+    """Enlarge a field by factors, and cut off what is beyond a shape."""
+    size = (
+        max(shape[1], round(field.shape[1] * across)),
+        max(shape[0], round(field.shape[0] * down)),
+    )
+    enlarged = cv2.resize(field, size, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(enlarged[: shape[0], : shape[1]], dtype=np.float32)
 
 
 def colour(

@@ -69,7 +69,7 @@ class Room:
 
     def shine_from(self, wall: int, x: float, low: float, high: float) -> None:
         """Let light of a window in, 1.2 m wide, from a height to another."""
-        points = [(a, -0.2, b) for a in (-0.5, -0.2, 0.2, 0.5) for b in np.linspace(low, high, 4)]
+        points = [(a, -0.2, b) for a in (-0.45, 0.0, 0.45) for b in np.linspace(low, high, 3)]
         dot = np.zeros((1, 1, 3), np.uint8)
         marks = [
             Surface(np.array(point), np.array([1.0, 0, 0]), np.array([0, 0, 1.0]), dot)
