@@ -44,13 +44,14 @@ def main(
     make_maps(data, maps, sets or [name for name in SETS if (data / name).is_dir()])
 
 
-def make_maps(data: Path, maps: Path, names: Sequence[str]) -> None:
+def make_maps(data: Path, maps: Path, names: Sequence[str], *, calibrate: bool = True) -> None:
     """Build, triangulate and calibrate what is missing.
 
     Args:
         data: folder of the sets.
         maps: folder of the maps, which have the names of their sets.
         names: of the sets.
+        calibrate: calibrate, too, which takes longest.
     """
     for name in names:
         source, path = data / name, maps / name
@@ -65,7 +66,7 @@ def make_maps(data: Path, maps: Path, names: Sequence[str]) -> None:
         if not is_triangulated:
             console.print(f'{name}: triangulating')
             triangulate_map(path)
-        configs = list(_uncalibrated(path))
+        configs = list(_uncalibrated(path)) if calibrate else []
         if configs:
             console.print(f'{name}: calibrating {", ".join(each.localizer for each in configs)}')
             calibrate_map(path, configs, samples=DEFAULT_SAMPLES)

@@ -53,10 +53,10 @@ def draw(figures: dict[str, Any], output: Path) -> None:
     latency.set(title='image to answer, ms')
     for axes in (memory, handles, latency):
         axes.set(xlabel='images', xlim=(0, figures['images']))
-        axes.set_ylim(0, 1.15 * axes.get_ylim()[1])
+        axes.set_ylim(0, 1.3 * axes.get_ylim()[1])
         axes.grid(visible=True, color='0.92')
     for axes in (handles, latency):
-        axes.legend(frameon=False, loc='lower right')
+        axes.legend(frameon=False, loc='upper left', ncols=3)
     output.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(output, dpi=110)
 

@@ -80,7 +80,8 @@ def main(
     results.mkdir(parents=True, exist_ok=True)
     page = output or results / 'benchmarks.md'
     try:
-        make_maps(data, places.maps, _sets_of(parts, data, quick=quick))
+        sets = _sets_of(parts, data, quick=quick)
+        make_maps(data, places.maps, sets, calibrate=not quick)
         for number, part in enumerate(parts, start=1):
             _run(part, places, f'{number} of {len(parts)}: {part.name}', quick=quick, again=again)
             write_page(results, page)
