@@ -188,7 +188,9 @@ def _wait_for(
         ) as progress,
     ):
         task = progress.add_task(title, total=expected_s or None, line='')
-        environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
+        # Nodes of others, this program's own elsewhere among them, would answer each other.
+        domain = str(1 + os.getpid() % 100)
+        environment = {**os.environ, 'PYTHONUNBUFFERED': '1', 'ROS_DOMAIN_ID': domain}
         process = subprocess.Popen(
             argv, stdout=output, stderr=subprocess.STDOUT, env=environment, start_new_session=True
         )
