@@ -34,6 +34,7 @@ from relloc_ros.localizers.rivals import undisputed
 from relloc_ros.localizers.sighting import PlacedSighting, SeenPoints, Sighting
 from relloc_ros.localizers.solution import Solution, answer, refusal
 from relloc_ros.localizers.stage_timer import StageTimer
+from relloc_ros.localizers.wrong_camera import taken_as_calibrated
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, QueryImage, Status
 from relloc_ros.vision.matching import create_matcher
@@ -124,7 +125,11 @@ class EssentialLocalizer(RigLocalizer):
     def locate(self, views: Sequence[PlacedSighting], seed: int) -> Localization:
         """Estimate the pose of the body from what its cameras show."""
         timer = StageTimer()
-        return answer('essential', views, self._solve(views, seed, timer), timer.milliseconds)
+        solution = self._solve(views, seed, timer)
+        with timer('camera'):
+            threshold_px = self.config.essential.reprojection_threshold_px
+            solution = taken_as_calibrated(solution, views, threshold_px)
+        return answer('essential', views, solution, timer.milliseconds)
 
     def _choose(self, features: QueryFeatures, retrieved: NDArray[np.intp]) -> NDArray[np.intp]:
         settings = self.config.essential

@@ -36,6 +36,7 @@ from relloc_ros.localizers.rivals import undisputed
 from relloc_ros.localizers.sighting import NO_ROW, PlacedSighting, SeenPoints, Sighting
 from relloc_ros.localizers.solution import Solution, answer, refusal
 from relloc_ros.localizers.stage_timer import StageTimer
+from relloc_ros.localizers.wrong_camera import taken_as_calibrated
 from relloc_ros.map.points import NO_POINT, MapPoints
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, QueryImage
@@ -113,6 +114,9 @@ class StructureLocalizer(RigLocalizer):
         timer = StageTimer()
         with timer('absolute_pose'):
             solution = self._solve(views, seed)
+        with timer('camera'):
+            threshold_px = self.config.structure.reprojection_threshold_px
+            solution = taken_as_calibrated(solution, views, threshold_px)
         return answer('structure', views, solution, timer.milliseconds)
 
     def _solve(self, views: Sequence[PlacedSighting], seed: int) -> Solution:

@@ -1,0 +1,145 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What points of known position say about the camera that sees them, beside its pose.
+
+A wrong focal length or principal point moves the pose until the points fit again, and they nearly
+do. But not quite: pose and camera are refined together, and how far the camera is from what its
+calibration says comes out with a standard deviation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from relloc_ros.geometry import Array, RigidTransform, exp_so3
+from relloc_ros.vision.absolute_pose import absolute_residuals
+
+__all__ = ['CameraDeviation', 'estimate_deviation']
+
+SCALES_PX = (8.0, 5.6, 4.0, 2.8, 2.0, 1.4, 1.0, 1.0, 1.0)
+"""Of the Cauchy loss, one for each step: many points that fit the right camera are far from where
+the wrong one has them."""
+FAR = 12.0
+"""Points with residuals of so many scales count for nothing."""
+MAX_DEVIATION = 1.0
+MIN_RECIPROCAL_CONDITION = 1e-10
+VARIANCE_FLOOR_PX = 0.1
+NUM_POSE = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CameraDeviation:
+    """How far a camera is from its calibration.
+
+    Attributes:
+        values: (6,) without units: focal length by which the true one is longer, as a share;
+            half of how much more that is along x than along y; principal point, in focal lengths,
+            along x and y; shear, as of a rolling shutter; radial distortion.
+        stds: (6,) their standard deviations.
+        num_points: that fit then.
+        gain: share of the robust cost of all points that goes with it.
+    """
+
+    values: Array
+    stds: Array
+    num_points: int
+    gain: float
+
+
+def estimate_deviation(
+    map_from_cam: RigidTransform,
+    points2D: Array,
+    points3D: Array,
+    focal_length: float,
+    *,
+    threshold_px: float,
+    num_images: int,
+) -> CameraDeviation | None:
+    """Refine pose and camera together, by Gauss-Newton steps of a shrinking Cauchy loss.
+
+    Args:
+        map_from_cam: pose found with the camera as calibrated.
+        points2D: (K, 2) normalized query points, undistorted; rows with NaN are left out.
+        points3D: (K, 3) points in the map.
+        focal_length: as calibrated, pixels.
+        threshold_px: largest residual of a point that fits.
+        num_images: map images the points come from; the residuals of each share its errors, as in
+            `covariance.pose_covariance`.
+
+    Returns:
+        None where the points leave something of the camera open.
+    """
+    usable = np.isfinite(points2D).all(axis=1)
+    points2D, points3D = points2D[usable], points3D[usable]
+    basis = _deviations(points2D)
+    pose, values = map_from_cam, np.zeros(basis.shape[2])
+    before, _ = absolute_residuals(pose, points2D, points3D, focal_length)
+    for scale in SCALES_PX:
+        moved = points2D + basis @ values
+        residuals, by_pose = absolute_residuals(pose, moved, points3D, focal_length)
+        rows = _rows(by_pose, basis, focal_length)
+        sizes = np.linalg.norm(residuals, axis=1) / scale
+        weights = np.where(sizes < FAR, 1.0 / (1.0 + sizes**2), 0.0).repeat(2)
+        weighted = (rows * weights[:, None]).T
+        inverse = _inverse(weighted @ rows)
+        if inverse is None:
+            return None
+        step = -inverse @ (weighted @ residuals.ravel())
+        rotation = exp_so3(step[3:NUM_POSE]) @ pose.rotation
+        pose = RigidTransform(rotation, pose.translation + step[:3])
+        values = values + step[NUM_POSE:]
+        if not np.abs(values).max() < MAX_DEVIATION:
+            return None
+    after, by_pose = absolute_residuals(pose, points2D + basis @ values, points3D, focal_length)
+    fits = np.linalg.norm(after, axis=1) <= threshold_px
+    rows = _rows(by_pose[fits], basis[fits], focal_length)
+    stds = _stds(after[fits].ravel(), rows, num_images)
+    if stds is None:
+        return None
+    gain = 1.0 - _cost(after) / max(_cost(before), 1e-9)
+    return CameraDeviation(values, stds[NUM_POSE:], int(fits.sum()), gain)
+
+
+def _deviations(points2D: Array) -> Array:
+    """By which each deviation of the camera moves points (K, 2): (K, 2, 6)."""
+    x, y = points2D.T
+    zero, one, squares = np.zeros_like(x), np.ones_like(x), x**2 + y**2
+    columns = [(x, y), (x, -y), (one, zero), (zero, one), (y, x), (squares * x, squares * y)]
+    return np.stack([np.stack(column, axis=1) for column in columns], axis=2)
+
+
+def _rows(by_pose: Array, basis: Array, focal_length: float) -> Array:
+    """Derivatives (2 K, 12) of the residuals by pose and camera."""
+    rows = np.concatenate([by_pose, -focal_length * basis], axis=2)
+    return rows.reshape(-1, rows.shape[2])
+
+
+def _stds(residuals: Array, rows: Array, num_images: int) -> Array | None:
+    if len(rows) <= rows.shape[1]:
+        return None
+    weights = 1.0 / (1.0 + residuals**2)
+    inverse = _inverse((rows * weights[:, None]).T @ rows)
+    if inverse is None:
+        return None
+    variance = float((weights * residuals**2).sum() / weights.sum())
+    variance = max(variance, VARIANCE_FLOOR_PX**2) * max(residuals.size / num_images, 1.0)
+    return np.sqrt(np.diag(inverse) * variance)
+
+
+def _inverse(information: Array) -> Array | None:
+    scale = np.sqrt(np.diag(information))
+    if not np.isfinite(scale).all() or scale.min() <= 0.0:
+        return None
+    normalized = information / np.outer(scale, scale)
+    if np.linalg.eigvalsh(normalized)[0] < MIN_RECIPROCAL_CONDITION:
+        return None
+    inverse: Array = np.linalg.inv(normalized) / np.outer(scale, scale)
+    return inverse
+
+
+def _cost(residuals: Array) -> float:
+    """Robust cost of all points, those that do not fit included."""
+    squares = np.minimum((residuals**2).sum(axis=1), FAR**2)
+    return float(np.log1p(squares).sum())

@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""An image that was taken by another camera than its calibration says is told from others."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from relloc_ros.config import LocalizationConfig, make_config
+from relloc_ros.geometry import RigidTransform, exp_so3
+from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.sources import read_image, read_source
+from relloc_ros.pipeline import Relocalizer
+from relloc_ros.structures import QueryImage, Status
+from relloc_ros.vision.absolute_pose import estimate_absolute_pose
+from relloc_ros.vision.self_calibration import estimate_deviation
+
+EXAMPLE = Path(__file__).parent.parent / 'examples' / 'fr3_office'
+FOCAL_LENGTH = 500.0
+POSE = RigidTransform(exp_so3(np.array([0.1, -0.2, 0.3])), np.array([1.0, 2.0, -3.0]))
+
+
+def example_queries():
+    return [
+        QueryImage(read_image(image), image.camera, image.stamp_ns, name=image.name)
+        for image in read_source(EXAMPLE, list_file=EXAMPLE / 'query.txt')
+    ]
+
+
+def with_focal_lengths(query, x, y):
+    fx, fy, *rest = query.camera.params
+    return replace(query, camera=replace(query.camera, params=(x * fx, y * fy, *rest)))
+
+
+def cropped(query, factor):
+    """Cut the middle out and enlarge it to the size it had, as a digital zoom does."""
+    height, width = query.image.shape[:2]
+    matrix = cv2.getRotationMatrix2D((0.5 * width, 0.5 * height), 0.0, factor)
+    return replace(query, image=cv2.warpAffine(query.image, matrix, (width, height)))
+
+
+def seen_points(rng, count=300, depths=(2.0, 8.0), noise_px=0.5):
+    directions = np.column_stack([rng.uniform(-0.6, 0.6, (count, 2)), np.ones(count)])
+    local = directions * rng.uniform(*depths, (count, 1))
+    noise = rng.normal(0.0, noise_px / FOCAL_LENGTH, (count, 2))
+    return directions[:, :2] + noise, POSE.apply(local)
+
+
+def deviation_of(points2D, points3D):
+    pose, _ = estimate_absolute_pose(points2D, points3D, FOCAL_LENGTH, threshold_px=3.0, seed=1)
+    return estimate_deviation(
+        pose, points2D, points3D, FOCAL_LENGTH, threshold_px=3.0, num_images=300
+    )
+
+
+@pytest.mark.parametrize(
+    ('index', 'deviate'),
+    [
+        (0, lambda p: p / 1.1),
+        (1, lambda p: p / [1.1, 0.9]),
+        (2, lambda p: p - [0.1, 0.0]),
+        (3, lambda p: p - [0.0, 0.1]),
+        (4, lambda p: p - 0.1 * p[:, ::-1]),
+        (5, lambda p: p * (1.0 - 0.1 * (p**2).sum(axis=1, keepdims=True))),
+    ],
+)
+def test_what_deviates_is_found(index, deviate):
+    points2D, points3D = seen_points(np.random.default_rng(index))
+    found = deviation_of(deviate(points2D), points3D)
+    assert found.values[index] == pytest.approx(0.1, abs=0.03)
+    assert found.values[index] > 5.0 * found.stds[index]
+    assert found.gain > 0.2
+
+
+def test_a_camera_as_calibrated_deviates_by_no_more_than_its_deviations_allow():
+    distances = []
+    for seed in range(20):
+        found = deviation_of(*seen_points(np.random.default_rng(100 + seed)))
+        assert found.num_points > 290
+        assert found.gain < 0.1
+        distances.append(found.values / found.stds)
+    # The residuals of 300 images with one point each are counted as two.
+    assert 0.4 < np.sqrt(np.mean(np.square(distances))) < 1.1
+
+
+def test_outliers_and_points_without_a_ray_do_not_matter():
+    rng = np.random.default_rng(5)
+    points2D, points3D = seen_points(rng)
+    points2D[:90] += rng.uniform(-0.3, 0.3, (90, 2))
+    points2D[90:95] = np.nan
+    usable = np.isfinite(points2D).all(axis=1)
+    pose, _ = estimate_absolute_pose(
+        points2D[usable], points3D[usable], FOCAL_LENGTH, threshold_px=3.0, seed=1
+    )
+    found = estimate_deviation(
+        pose, points2D, points3D, FOCAL_LENGTH, threshold_px=3.0, num_images=300
+    )
+    assert np.abs(found.values).max() < 0.02
+    assert 195 < found.num_points < 225
+
+
+def test_a_plane_in_front_leaves_the_camera_open_or_unsure():
+    points2D, points3D = seen_points(np.random.default_rng(3), depths=(4.0, 4.0))
+    found = deviation_of(points2D / 1.1, points3D)
+    # Nearer, or zoomed: nobody can tell, and nobody is told.
+    assert found is None or abs(found.values[0]) < 5.0 * found.stds[0]
+
+
+@pytest.mark.parametrize('localizer', ['essential', 'structure'])
+def test_images_of_other_cameras_are_refused_with_the_reason(office_points_map, localizer):
+    config = make_config(LocalizationConfig, {'localizer': localizer})
+    with ReferenceMap.open(office_points_map) as reference_map:
+        relocalizer = Relocalizer(reference_map, config)
+        query = example_queries()[0]
+        assert relocalizer.process(query).localized
+        longer = relocalizer.process(with_focal_lengths(query, 1.25, 1.25))
+        assert longer.status is Status.GATED
+        assert 'contradicts the calibration of its camera: a focal length' in longer.reason
+        zoomed = relocalizer.process(cropped(query, 1.25))
+        assert not zoomed.localized
+        uneven = relocalizer.process(with_focal_lengths(query, 1.1, 0.95))
+        assert not uneven.localized
+
+
+def test_images_as_calibrated_are_not_refused(office_points_map):
+    with ReferenceMap.open(office_points_map) as reference_map:
+        relocalizer = Relocalizer(reference_map)
+        for query in example_queries():
+            assert 'calibration of its camera' not in relocalizer.process(query).reason
