@@ -51,6 +51,7 @@ COMMANDS = [
     ['bag', 'export'],
     ['report'],
     ['view'],
+    ['train'],
 ]
 PINHOLE = 'PINHOLE,640,480,535.4,539.2,320.6,248.1'
 # Maps of few images and features are quick to build.

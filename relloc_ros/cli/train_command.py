@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 import typer
@@ -36,6 +36,18 @@ from relloc_ros.cli.source_options import (
     SensorName,
     TimeOffset,
 )
+from relloc_ros.cli.train_options import (
+    Backbone,
+    DryRun,
+    Maps,
+    NetworkName,
+    PairFiles,
+    Resume,
+    RunOutput,
+    Sources,
+    TrainingFile,
+    TrainingSettings,
+)
 from relloc_ros.cli.training_run import (
     Choices,
     describe,
@@ -54,97 +66,18 @@ if TYPE_CHECKING:
 
 __all__ = ['train']
 
-NETWORKS = ('essnet', 'nc_essnet', 'rpr', 'relocnet', 'nc_matching')
-"""The names in the table of this name, which takes long to import."""
-
 
 def train(
-    network: Annotated[
-        str,
-        typer.Argument(metavar='NETWORK', help=f'What to train: {", ".join(NETWORKS)}.'),
-    ],
-    output: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            '--output',
-            metavar='RUN',
-            help='Folder of the run; not needed for --dry-run.',
-            show_default=False,
-        ),
-    ] = None,
-    maps: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option(
-            '--map',
-            metavar='MAP',
-            help='Map to learn from. Can be given several times: one network for all.',
-            show_default=False,
-        ),
-    ] = None,
-    sources: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option(
-            '--source',
-            metavar='SOURCE',
-            help='Where the images of the map are, which it does not keep; by default what it was '
-            'built from. With several maps, as many in the same order.',
-            show_default=False,
-        ),
-    ] = None,
-    pairs: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option(
-            '--pairs',
-            metavar='FILE',
-            help='Text file of image pairs: names of map image and query on each line, with a tab '
-            'or a space between. By default similar images that share view are paired.',
-            show_default=False,
-        ),
-    ] = None,
-    backbone: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            '--backbone',
-            metavar='FILE',
-            help='Weights that the backbone begins with: of torchvision, or of another run '
-            '(`best.safetensors`). By default they are random.',
-            show_default=False,
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            '--resume',
-            help='Go on with RUN where it was stopped or killed. Its maps and settings are taken '
-            'from it.',
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            '--dry-run',
-            help='Say what would be trained and how long a step takes; write nothing.',
-        ),
-    ] = False,
-    settings: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            '--set',
-            metavar='KEY=VALUE',
-            help='Change a setting of the training or the network, for example `batch_size=8`. '
-            'Can be given several times.',
-            show_default=False,
-        ),
-    ] = None,
-    config: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            '--config',
-            metavar='FILE',
-            help='YAML file of such settings. --set goes before it.',
-            show_default=False,
-        ),
-    ] = None,
+    network: NetworkName,
+    output: RunOutput = None,
+    maps: Maps = None,
+    sources: Sources = None,
+    pairs: PairFiles = None,
+    backbone: Backbone = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+    settings: TrainingSettings = None,
+    config: TrainingFile = None,
     images: ImagesFolder = None,
     source_format: FormatName = None,
     camera: CameraOption = None,

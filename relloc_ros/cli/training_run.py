@@ -156,10 +156,10 @@ def _source_of(path: Path) -> Path:
     from relloc_ros.map.format import Manifest, current_generation
 
     source = Manifest.read(current_generation(path).manifest).source
-    if not Path(source).exists():
+    if not source or not Path(source).exists():
         raise DataError(
-            f'map {path} was built from {source!r}, which is not here, and keeps no images: name '
-            'their source with --source'
+            f'map {path} keeps no images, and what it was built from ({source or "unknown"}) is '
+            'not here: name the source of its images with --source'
         )
     return Path(source)
 
