@@ -238,7 +238,7 @@ class TestLearnedMatches:
 
     def test_an_image_of_the_map_is_found_where_it_was_taken(self, reference_map, weights):
         """Features of random weights tell what is the same, if hardly anything else."""
-        config = settings_for('nc_5pt', weights['nc_matching'])
+        config = settings_for('nc_5pt', weights['nc_matching'], **{'essential.network_side': 240})
         relocalizer = Relocalizer(reference_map, config)
         index = reference_map.num_images // 2
         image = cv2.imread(str(IMAGES / reference_map.image_names[index]))
