@@ -23,6 +23,7 @@ import typer
 
 TEMPLATE = 'page.md.jinja'
 PICTURE = 'soak.png'
+SPARE_LOAD = 0.5
 
 
 def main(
@@ -76,6 +77,7 @@ def make_page(records: Sequence[Record], figures: Mapping[str, Any]) -> str:
     return environment.get_template(TEMPLATE).render(
         is_quick=any(record.quick for record in measured),
         machines=_machines(measured),
+        busy=[record.name for record in measured if _was_busy(record)],
         missed=sum(not each.reached for each in judged),
         judged=judged,
         targets=_table(_judged_table(judged)),
@@ -118,6 +120,11 @@ def _machine(machine: Mapping[str, Any]) -> str:
         *(f'{name} {text}' for name, text in machine['versions'].items()),
     )
     return ', '.join(parts)
+
+
+def _was_busy(record: Record) -> bool:
+    """Whether others wanted the cores: a part before alone makes no load beyond them."""
+    return record.load_before > record.machine['usable_cores'] + SPARE_LOAD
 
 
 def _judged_table(judged: Sequence[Judged]) -> list[str]:
