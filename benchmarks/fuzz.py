@@ -12,7 +12,7 @@ Images, image messages, CameraInfo, TF, settings and the files of maps. Each cas
              turned about its principal point, a camera mounted elsewhere than TF says
     wrong    a pose further from the truth than that
     crash    any other exception, or the end of the process
-    hang     no answer within the limit
+    hang     no answer within the limit, of processor time or on the clock
     memory   more memory than the limit
 
 Without DATA, a map is built from examples/fr3_office. The exit code is 1 if a case of the last
@@ -52,6 +52,7 @@ VERDICTS = ('refused', 'right', 'other', 'wrong', 'crash', 'hang', 'memory')
 FAILURES = ('wrong', 'crash', 'hang', 'memory')
 LOCALIZERS = ('essential', 'structure')
 MEMORY_MIB = 1024
+TIMES = ('seconds', 'cpu_seconds')
 
 Row = dict[str, Any]
 
@@ -98,6 +99,7 @@ def main(
             'kind': case.kind,
             'verdict': outcome.verdict,
             'seconds': round(outcome.seconds, 3),
+            'cpu_seconds': round(outcome.cpu_seconds, 3),
             'detail': outcome.detail,
         }
         for case, outcome in played
@@ -160,7 +162,7 @@ def _print_failures(rows: Sequence[Row], *, details: bool) -> None:
 
 def _table(rows: Sequence[Row]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ('kind', 'cases', *VERDICTS, 'longest'):
+    for heading in ('kind', 'cases', *VERDICTS, 'longest', 'processor'):
         table.add_column(heading)
     kinds = dict.fromkeys(row['kind'] for row in rows)
     groups = dict.fromkeys(kind.partition('/')[0] for kind in kinds)
@@ -176,9 +178,11 @@ def _table(rows: Sequence[Row]) -> Table:
 
 def _add_row(table: Table, title: str, rows: Sequence[Row], style: str = '') -> None:
     counts = Counter(row['verdict'] for row in rows)
-    longest = max((row['seconds'] for row in rows), default=0.0)
+    longest = [max((row[key] for row in rows), default=0.0) for key in TIMES]
     cells = [str(counts[verdict]) for verdict in VERDICTS]
-    table.add_row(title, str(len(rows)), *cells, f'{longest:.1f} s', style=style)
+    table.add_row(
+        title, str(len(rows)), *cells, *(f'{each:.1f} s' for each in longest), style=style
+    )
 
 
 def _summary(rows: Sequence[Row], seconds: float) -> str:

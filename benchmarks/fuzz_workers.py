@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import faulthandler
 import logging
 import multiprocessing
@@ -25,10 +25,11 @@ from fuzz_world import Case, Outcome, Stage, World
 
 __all__ = ['play_cases']
 
-START_S = 120.0
+START_S = 600.0
 """Until a process has opened its map, on a busy machine."""
 TAIL = 2000
 """Characters of what a process said last."""
+LOOK_S = 0.5
 
 
 @dataclass
@@ -36,8 +37,13 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     log: Path
-    deadline: float
+    started: float
     case: Case | None = None
+
+    def is_late(self, limit_s: float) -> bool:
+        """Tell whether the case, or the start, takes too long."""
+        passed = time.monotonic() - self.started
+        return passed > (START_S if self.case is None else limit_s * slowness())
 
     def last_words(self) -> str:
         return self.log.read_text('utf-8', 'replace')[-TAIL:]
@@ -52,7 +58,8 @@ def play_cases(
         cases: to play.
         stage: what they are played on.
         processes: how many play at a time.
-        limit_s: a case that takes longer hangs, and its process is ended.
+        limit_s: a case that takes longer hangs, and its process is ended: of processor time, or
+            on the clock, where the load of the machine is allowed for.
     """
     context = multiprocessing.get_context('spawn')
     left, kinds = deque(cases), {case.kind for case in cases}
@@ -77,36 +84,35 @@ def _start(context: Any, stage: Stage, kinds: set[str], folder: Path, limit_s: f
     process = context.Process(target=_work, args=(theirs, stage, kinds, log, limit_s), daemon=True)
     process.start()
     theirs.close()
-    return _Worker(process, ours, Path(log), time.monotonic() + START_S)
+    return _Worker(process, ours, Path(log), time.monotonic())
 
 
 def _step(
     workers: list[_Worker], left: deque[Case], limit_s: float
 ) -> Iterator[tuple[Case, Outcome]]:
     """Wait for something to happen, and hand out what is next."""
-    soonest = min(worker.deadline for worker in workers)
-    wait([worker.pipe for worker in workers], max(0.0, soonest - time.monotonic()))
+    wait([worker.pipe for worker in workers], LOOK_S)
     for worker in list(workers):
-        outcome = _outcome(worker)
+        outcome = _outcome(worker, limit_s)
         if outcome is None:
             continue
         case, worker.case = worker.case, None
         if case is not None:
             yield case, outcome
         elif outcome.verdict != 'ready':
-            raise RuntimeError(f'a worker does not start: {outcome.detail}')
+            raise RuntimeError(f'a process does not start: {outcome.detail}')
         if outcome.verdict in ('hang', 'memory') or not worker.process.is_alive():
             workers.remove(worker)
             _end(worker)
         elif left:
             worker.case = left.popleft()
-            worker.deadline = time.monotonic() + limit_s
+            worker.started = time.monotonic()
             worker.pipe.send(worker.case)
         else:
-            worker.deadline = float('inf')
+            worker.started = float('inf')
 
 
-def _outcome(worker: _Worker) -> Outcome | None:
+def _outcome(worker: _Worker, limit_s: float) -> Outcome | None:
     """Say what became of the case a worker has, None as long as it plays."""
     if worker.pipe.poll():
         try:
@@ -116,8 +122,8 @@ def _outcome(worker: _Worker) -> Outcome | None:
             status = worker.process.exitcode
             return Outcome('crash', f'the process ended with {status}: {worker.last_words()}')
         return found
-    if time.monotonic() > worker.deadline:
-        return Outcome('hang', worker.last_words())
+    if worker.is_late(limit_s):
+        return Outcome('hang', worker.last_words(), time.monotonic() - worker.started)
     return None
 
 
@@ -148,12 +154,27 @@ def _work(pipe: Connection, stage: Stage, kinds: set[str], log: str, limit_s: fl
                 os.ftruncate(2, 0)
                 os.lseek(2, 0, os.SEEK_SET)
                 faulthandler.dump_traceback_later(0.9 * limit_s, file=file)
+                busy_s = time.process_time()
                 outcome = world.play(case, KINDS[case.kind])
                 faulthandler.cancel_dump_traceback_later()
+                busy_s = time.process_time() - busy_s
+                outcome = replace(outcome, cpu_seconds=busy_s)
+                if max(busy_s, outcome.seconds / slowness()) > limit_s:
+                    text = f'{outcome.verdict}, but late: {outcome.detail}'
+                    outcome = replace(outcome, verdict='hang', detail=text)
                 if _peak() > allowed:
                     text = f'{_peak() / 2**20:.0f} MiB; {outcome.verdict}: {outcome.detail}'
                     outcome = Outcome('memory', text, outcome.seconds)
                 pipe.send(outcome)
+
+
+def slowness() -> float:
+    """By which a machine that has other work to do takes longer; 1 for one that has not.
+
+    Two processes on two cores are a load of two. What waits for a core may get it late by as many
+    times as others want it, and once more for each that is favoured.
+    """
+    return max(1.0, 2.0 * os.getloadavg()[0] / (os.cpu_count() or 1) - 1.0)
 
 
 def _peak() -> int:

@@ -78,11 +78,13 @@ class Outcome:
             crash, hang or memory.
         detail: for people.
         seconds: it took.
+        cpu_seconds: of processor time.
     """
 
     verdict: str
     detail: str = ''
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
