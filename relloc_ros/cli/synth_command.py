@@ -8,7 +8,6 @@ from enum import Enum
 from pathlib import Path
 import re
 import shlex
-import sys
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
@@ -18,6 +17,7 @@ from relloc_ros.cli.interruption import terminate_quietly
 
 if TYPE_CHECKING:
     from relloc_ros.camera import Camera
+    from relloc_ros.synthetic.data_set import Recipe
 
 __all__ = ['synth']
 
@@ -135,12 +135,39 @@ def synth(
     camera = _camera(size, focal, distortion)
     photos = [] if textures is None else read_photos(textures)
     recipe = Recipe(scene.value, seed, camera, (count, queries), Sensor(blur, exposure, noise))
-    command = shlex.join(['relloc', *sys.argv[1:]])
+    command = _command(recipe, size, focal, distortion, textures)
     with progress_bar('rendering') as progress:
         write_data_set(recipe, output, photos, command=command, progress=progress)
     print_note(f'{output} is ready: {count} map images and {queries} queries')
     folder = shlex.quote(str(output))
     print_note(f'next: relloc map build {folder} --list {folder}/map.txt --output MAP')
+
+
+def _command(
+    recipe: Recipe,
+    size: str,
+    focal: float | None,
+    distortion: str | None,
+    textures: Path | None,
+) -> str:
+    """Say what makes the same data set again."""
+    sensor = recipe.sensor
+    options = {
+        'scene': recipe.scene,
+        'seed': recipe.seed,
+        'count': recipe.counts[0],
+        'queries': recipe.counts[1],
+        'textures': textures,
+        'size': size,
+        'focal': focal,
+        # Joined by =: the first number may be negative, and look like an option.
+        'distortion': distortion,
+        'blur': sensor.exposure_s,
+        'exposure': sensor.exposure_spread,
+        'noise': sensor.noise,
+    }
+    given = [f'--{name}={value}' for name, value in options.items() if value is not None]
+    return f'relloc synth --output DIR {shlex.join(given)}'
 
 
 def _camera(size: str, focal: float | None, distortion: str | None) -> Camera:

@@ -21,6 +21,7 @@ from relloc_ros.errors import DataError
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.parallel import Task, ThreadTasks
 from relloc_ros.synthetic.paths import FRAME_PERIOD_S
+from relloc_ros.synthetic.rendering import check_rays
 from relloc_ros.synthetic.sensor import Sensor, photograph
 from relloc_ros.synthetic.surfaces import Image
 from relloc_ros.synthetic.worlds import World, make_world
@@ -114,6 +115,7 @@ def write_data_set(
     report = progress or (lambda done, total, stage: None)
     if os.path.lexists(output):
         raise DataError(f'{output} exists: remove it or choose another name')
+    check_rays(recipe.camera)
     with _appearing(output) as folder:
         report(0, sum(recipe.counts), 'building and lighting the scene')
         world = make_world(recipe.scene, recipe.seed, photos)

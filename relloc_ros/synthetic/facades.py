@@ -52,7 +52,7 @@ def make_facade(rng: Rng, photos: Sequence[Image]) -> tuple[Surfaces, Light, Arr
     direction = np.array([rng.uniform(-0.9, 0.9), -0.9, rng.uniform(0.7, 1.2)])
     direction /= np.linalg.norm(direction)
     points = SUN_DISTANCE * direction + rng.normal(0, 3.0, (6, 3))
-    light = Light([Lamp(points, 0.75, is_far=True)], ambient=0.6, reach=2.5, spacing=0.25)
+    light = Light([Lamp(points, 1.0, is_far=True)], ambient=0.5, reach=2.5, spacing=0.25)
     return surfaces, light, np.array([width, height])
 
 

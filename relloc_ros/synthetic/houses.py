@@ -179,6 +179,8 @@ def _shop(rng: Rng, bars: Material, opening: Opening) -> Surfaces:
         out, drop = rng.uniform(0.7, 1.1), rng.uniform(0.3, 0.5)
         corner, right3 = (left - 0.1, 0.0, top + 0.1), (wide + 0.2, 0, 0)
         result.append(panel(rng, stripes, corner, right3, (0, -out, -drop)))
+        below = (right + 0.1, 0.0, top + 0.1), (-wide - 0.2, 0, 0)
+        result.append(panel(rng, stripes, *below, (0, -out, -drop)))
         valance = (left - 0.1, -out, top + 0.1 - drop)
         result.append(panel(rng, stripes, valance, right3, (0, 0, -0.18)))
     return result

@@ -22,7 +22,7 @@ from relloc_ros.errors import DataError
 from relloc_ros.geometry import Array, RigidTransform
 from relloc_ros.synthetic.surfaces import Image, Surface
 
-__all__ = ['SAMPLES', 'Renderer']
+__all__ = ['SAMPLES', 'Renderer', 'check_rays']
 
 Floats = NDArray[np.float32]
 
@@ -56,6 +56,25 @@ class _Rays:
     rows: Floats
     step: float
     dither: Floats
+
+
+def check_rays(camera: Camera) -> None:
+    """Look whether the pixels along the edges have rays; then all have.
+
+    Raises:
+        DataError: they have not.
+    """
+    inset = 0.5 / SAMPLES
+    x, y = np.arange(inset, camera.width, 0.5), np.arange(inset, camera.height, 0.5)
+    edges = [
+        *(np.column_stack([x, np.full_like(x, row)]) for row in (inset, camera.height - inset)),
+        *(np.column_stack([np.full_like(y, at), y]) for at in (inset, camera.width - inset)),
+    ]
+    if not np.isfinite(camera.normalize(np.concatenate(edges))).all():
+        raise DataError(
+            f'{camera.model} {camera.params} leaves pixels of {camera.width}x{camera.height} '
+            'without a ray: take less distortion or a longer focal length'
+        )
 
 
 class Renderer:
@@ -169,12 +188,8 @@ def _rays_of(camera: Camera) -> _Rays:
     width, height = camera.width * SAMPLES, camera.height * SAMPLES
     columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     pixels = np.column_stack([columns.ravel(), rows.ravel()]) / SAMPLES
+    check_rays(camera)
     rays = camera.normalize(pixels)
-    if not np.isfinite(rays).all():
-        raise DataError(
-            f'{camera.model} {camera.params} leaves pixels of {camera.width}x{camera.height} '
-            'without a ray: take less distortion or a longer focal length'
-        )
     x, y = (np.ascontiguousarray(axis.reshape(height, width), np.float32) for axis in rays.T)
     levels = np.array([[-0.375, 0.125], [0.375, -0.125]], np.float32)
     dither = np.tile(levels, (camera.height, camera.width))
