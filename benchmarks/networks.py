@@ -1,0 +1,157 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Time and memory of the pair estimators that are networks, on one core.
+
+    python benchmarks/networks.py SET --map MAP [--weights DIR] [--json OUT]
+
+Each is measured in a process of its own, whose largest memory is then its own, too. Without
+trained weights random ones serve: what a network computes takes as long whatever the numbers are,
+but how many matches nc_5pt finds, and so what follows, depends on them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+import subprocess
+import sys
+import tempfile
+from typing import Annotated, Any, Optional
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+import typer
+
+from relloc_ros.config import LocalizationConfig, make_config
+from relloc_ros.localizers.network_estimators import NETWORK_ESTIMATORS
+from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.sources import read_image, read_source
+from relloc_ros.pipeline import Relocalizer
+from relloc_ros.structures import QueryImage
+
+ESTIMATORS = ('sift_5pt', *NETWORK_ESTIMATORS)
+PAIRS = 5
+"""Map images a query, as in the paper."""
+
+
+def main(
+    data_set: Annotated[Path, typer.Argument(metavar='SET', help='With images/ and query.txt.')],
+    map_folder: Annotated[Path, typer.Option('--map', help='Folder of the map.')],
+    weights: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help='Folder with NETWORK.safetensors of trained networks.'),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option('--json', help='File to write.'),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help='Queries, spread over the list.')] = 10,
+    one: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(hidden=True, help='Measure this one in this process.'),
+    ] = None,
+) -> None:
+    """Measure and print a table."""
+    if one is not None:
+        sys.stdout.write(json.dumps(measure(one, data_set, map_folder, weights, count)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        known = weights or random_weights(Path(folder))
+        rows = [
+            run_alone(name, data_set, map_folder, known, count)
+            for name in track(ESTIMATORS, 'measuring')
+        ]
+    show(rows)
+    if output is not None:
+        result = {'pairs': PAIRS, 'queries': count, 'load': os.getloadavg(), 'rows': rows}
+        output.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+
+
+def random_weights(folder: Path) -> Path:
+    """Write weights of the published sizes that have learned nothing."""
+    from relloc_ros.networks import NETWORKS, make_network
+    from relloc_ros.networks.checkpoint import save_network
+
+    for name in NETWORKS:
+        save_network(folder / f'{name}.safetensors', make_network(name).eval(), {})
+    return folder
+
+
+def run_alone(
+    name: str, data_set: Path, map_folder: Path, weights: Path, count: int
+) -> dict[str, Any]:
+    """Measure one in a process of its own, with one thread everywhere."""
+    command = [sys.executable, __file__, str(data_set), '--map', str(map_folder)]
+    command += ['--weights', str(weights), '--count', str(count), '--one', name]
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return dict(json.loads(done.stdout))
+
+
+def measure(
+    name: str, data_set: Path, map_folder: Path, weights: Path | None, count: int
+) -> dict[str, Any]:
+    """Localize queries twice: map images are new to the network first, and known then."""
+    posed = read_source(data_set, list_file=data_set / 'query.txt')
+    posed = posed[:: max(1, len(posed) // count)][:count]
+    settings: dict[str, Any] = {
+        'essential.pair_estimator': name,
+        'essential.max_pairs': PAIRS,
+        'num_threads': 1,
+        'descriptor_cache_mb': 1024,
+    }
+    if name in NETWORK_ESTIMATORS:
+        assert weights is not None
+        file = weights / f'{NETWORK_ESTIMATORS[name].networks[-1]}.safetensors'
+        settings['essential.network'] = str(file)
+        settings['essential.network_images'] = str(data_set / 'images')
+    with ReferenceMap.open(map_folder) as reference_map:
+        before = peak_mb()
+        relocalizer = Relocalizer(reference_map, make_config(LocalizationConfig, settings))
+        timings: list[list[dict[str, float]]] = [[], []]
+        for again in timings:
+            for each in posed:
+                query = QueryImage(read_image(each), each.camera, each.stamp_ns, '', each.name)
+                again.append(dict(relocalizer.process(query).timings_ms))
+    first, known = ({key: median(again, key) for key in stages(again)} for again in timings)
+    return {'name': name, 'first': first, 'known': known, 'memory_mb': peak_mb() - before}
+
+
+def peak_mb() -> float:
+    """Give the largest memory so far, MiB; `getrusage` would count the parent's before the start."""
+    status = Path('/proc/self/status').read_text(encoding='ascii')
+    line = next(line for line in status.splitlines() if line.startswith('VmHWM'))
+    return int(line.split()[1]) / 1024
+
+
+def stages(timings: list[dict[str, float]]) -> list[str]:
+    """Name the stages that occur."""
+    return list(dict.fromkeys(key for each in timings for key in each))
+
+
+def median(timings: list[dict[str, float]], stage: str) -> float:
+    """Give the median time of a stage; 0 where it did not come to it."""
+    values = sorted(each.get(stage, 0.0) for each in timings)
+    return values[len(values) // 2]
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Print milliseconds and MiB."""
+    table = Table('', 'features', 'matching', 'total', 'total, new map images', 'memory')
+    for row in rows:
+        known = row['known']
+        table.add_row(
+            row['name'],
+            f'{known.get("features", 0):.0f}',
+            f'{known.get("matching", 0):.0f}',
+            f'{known["total"]:.0f}',
+            f'{row["first"]["total"]:.0f}',
+            f'{row["memory_mb"]:.0f}',
+        )
+    Console().print(table)
+
+
+if __name__ == '__main__':
+    typer.run(main)
