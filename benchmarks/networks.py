@@ -120,7 +120,7 @@ def measure(
 
 
 def peak_mb() -> float:
-    """Give the largest memory so far, MiB; `getrusage` would count the parent's before the start."""
+    """Give the largest memory so far, MiB; `getrusage` counts that of the parent, too."""
     status = Path('/proc/self/status').read_text(encoding='ascii')
     line = next(line for line in status.splitlines() if line.startswith('VmHWM'))
     return int(line.split()[1]) / 1024
