@@ -13,7 +13,6 @@ from pathlib import Path
 import shutil
 from typing import Annotated, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from judging import Judged, judge
 from parts import PARTS
 from profiles import table as profile_table
@@ -63,6 +62,8 @@ def make_page(records: Sequence[Record], figures: Mapping[str, Any]) -> str:
         records: of the parts, in their order.
         figures: of those that were measured, by name.
     """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     measured = [record for record in records if record.is_measured]
     latency, profiles = (_by_set(figures, prefix) for prefix in ('latency_', 'profiles_'))
     environment = Environment(

@@ -32,6 +32,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 import typer
 
 from relloc_ros.errors import RellocError
+from relloc_ros.evaluation.report.theme import require_report_packages
 
 console = Console(stderr=True)
 
@@ -80,6 +81,7 @@ def main(
     results.mkdir(parents=True, exist_ok=True)
     page = output or results / 'benchmarks.md'
     try:
+        require_report_packages()
         sets = _sets_of(parts, data, quick=quick)
         make_maps(data, places.maps, sets, calibrate=not quick)
         for number, part in enumerate(parts, start=1):
