@@ -200,6 +200,11 @@ class Localization:
         """Whether there is a pose."""
         return self.status is Status.LOCALIZED
 
+    @property
+    def confidence_text(self) -> str:
+        """The confidence for people and diagnostics; '' if there is none."""
+        return '' if self.confidence is None else f'{self.confidence:.3f}'
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of ``relloc localize``: pose of the camera in the map."""
         pose = self.camera_pose

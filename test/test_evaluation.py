@@ -92,6 +92,7 @@ class FakeRelocalizer:
             estimate,
             num_matches=50,
             num_inliers=42,
+            confidence=0.98765,
             pairs=pairs,
             timings_ms=timings,
         )
@@ -150,6 +151,7 @@ def test_what_is_written(tmp_path, posed):
     assert rows[0]['stamp'] == '1.000000000'
     assert float(rows[0]['position_error_m']) == pytest.approx(0.2)
     assert (rows[0]['inliers'], rows[0]['nees'], rows[0]['ms']) == ('42', '4', '10')
+    assert rows[0]['confidence'] == '0.98765'
     assert [row['failure'] for row in rows] == ['', '', '', 'input']
     assert rows[3]['failure_detail'].startswith('no map image shares its view: the nearest was')
     assert rows[3]['status'] == 'TOO_FEW_MATCHES'

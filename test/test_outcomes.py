@@ -34,6 +34,7 @@ def make_run():
             truth=random_pose(rng),
             num_matches=700,
             num_inliers=123,
+            confidence=0.99,
             retrieved=('a.png', 'b\n\u2028.png'),
             timings_ms={'features': 1 / 3, 'total': 0.1},
             failure='geometry',

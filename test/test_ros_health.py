@@ -63,6 +63,7 @@ def result(
         pose,
         50,
         40,
+        confidence=0.98765,
         timings_ms={'total': 9},
     )
     state = TrackingState.LOCALIZED if localized else TrackingState.SUSPECT
@@ -84,6 +85,7 @@ def test_all_well(health: Health, clock: SteadyClock) -> None:
     assert worst([]) == OK
     values = health.values(0, 0)
     assert values['inliers'] == 40
+    assert values['confidence'] == '0.988'
     assert values['last_fix_age_s'] == '1.0'
     assert values['input_rate_hz'] == '1.00'
     assert values['latency_ms'] == '20.0'

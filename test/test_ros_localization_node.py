@@ -157,6 +157,7 @@ def test_pose_and_status_of_an_image(active: Harness) -> None:
         'event': 'LOCALIZED',
         'reason': '',
         'inliers': '30',
+        'confidence': '',
         'innovation': '',
         'ms': '5.0',
         'map_id': 'abc',

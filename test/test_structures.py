@@ -39,6 +39,7 @@ def test_dictionary_of_a_pose() -> None:
         camera_pose=POSE,
         num_matches=50,
         num_inliers=40,
+        confidence=0.98765,
         timings_ms={'features': 12.0, 'total': 20.12345},
     )
     assert result.localized
@@ -49,6 +50,8 @@ def test_dictionary_of_a_pose() -> None:
     assert np.shape(fields['covariance']) == (6, 6)
     assert fields['covariance'][5][5] == 0.6
     assert (fields['stamp_ns'], fields['inliers'], fields['ms']) == (17, 40, 20.123)
+    assert fields['confidence'] == 0.9877
+    assert result.confidence_text == '0.988'
 
 
 def test_dictionary_without_a_pose() -> None:
@@ -56,6 +59,8 @@ def test_dictionary_without_a_pose() -> None:
     assert not result.localized
     fields = json.loads(json.dumps(result.to_dict()))
     assert fields['position'] is None
+    assert fields['confidence'] is None
+    assert result.confidence_text == ''
     assert fields['quat_xyzw'] is None
     assert fields['covariance'] is None
     assert fields['reason'] == 'the image is black'

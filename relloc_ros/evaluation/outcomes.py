@@ -61,6 +61,7 @@ class Outcome:
         negative: known to show another place, must not be localized; has no truth.
         num_matches: putative matches over all map images used.
         num_inliers: query keypoints that support the pose.
+        confidence: as in `Localization`; None in runs of older versions.
         retrieved: names of the map images retrieved, best first.
         timings_ms: wall milliseconds of each stage, and `total`.
         failure: stage blamed for a failed query (see `failures`), or ''.
@@ -76,6 +77,7 @@ class Outcome:
     negative: bool = False
     num_matches: int = 0
     num_inliers: int = 0
+    confidence: float | None = None
     retrieved: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     failure: str = ''
@@ -233,6 +235,7 @@ def _from_outcome(outcome: Outcome) -> dict[str, Any]:
     return {
         **{key: getattr(outcome, key) for key in PLAIN_KEYS},
         'status': outcome.status.value,
+        'confidence': outcome.confidence,
         'map_from_body': None if estimate is None else pose_to_rows(estimate.map_from_body),
         'covariance': None if estimate is None else covariance_to_rows(estimate.covariance),
         'truth': None if outcome.truth is None else pose_to_rows(outcome.truth),
@@ -243,12 +246,14 @@ def _from_outcome(outcome: Outcome) -> dict[str, Any]:
 
 def _to_outcome(values: Mapping[str, Any]) -> Outcome:
     pose, truth = values['map_from_body'], values['truth']
+    confidence = values.get('confidence')
     estimate = None
     if pose is not None:
         estimate = PoseEstimate(pose_from_rows(pose), covariance_from_rows(values['covariance']))
     return Outcome(
         **{key: of_type(values[key], kind) for key, kind in PLAIN_KEYS.items()},
         status=Status(values['status']),
+        confidence=None if confidence is None else float(confidence),
         estimate=estimate,
         truth=None if truth is None else pose_from_rows(truth),
         retrieved=tuple(str(name) for name in values['retrieved']),

@@ -123,6 +123,7 @@ class _Recording:
             'status': str(outcome.status),
             'reason': outcome.reason,
             'inliers': str(outcome.num_inliers),
+            'confidence': '' if outcome.confidence is None else f'{outcome.confidence:.3f}',
             'ms': f'{outcome.timings_ms.get("total", 0.0):.1f}',
             'map_id': self._run.map_id,
         }

@@ -175,6 +175,7 @@ def _judge(
         negative=analysis is None,
         num_matches=localization.num_matches,
         num_inliers=localization.num_inliers,
+        confidence=localization.confidence,
         retrieved=localization.retrieved,
         timings_ms=localization.timings_ms,
         failure=failure.stage,

@@ -190,6 +190,8 @@ def _details(outcome: Outcome, units: str) -> str:
         lines.append(f'standard deviation {length_text(position, units)}, {angle_text(rotation)}')
     if outcome.num_matches:
         lines.append(f'{outcome.num_inliers} inliers of {outcome.num_matches} matches')
+    if outcome.confidence is not None:
+        lines.append(f'confidence {outcome.confidence:.3f}')
     if outcome.failure:
         lines.append(f'failed in: {outcome.failure}. {_escaped(outcome.failure_detail)}')
     if outcome.retrieved:

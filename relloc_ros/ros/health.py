@@ -138,6 +138,7 @@ class Health:
             'reason': _reason(last) if last else '',
             'last_fix_age_s': _age(self._last_fix_s, self._steady_s()),
             'inliers': localization.num_inliers if localization else 0,
+            'confidence': localization.confidence_text if localization else '',
             'ms': f'{localization.timings_ms.get("total", 0.0):.1f}' if localization else '',
             'latency_ms': f'{1e3 * last.latency_s:.1f}' if last else '',
             'input_rate_hz': f'{self._input_rate():.2f}',

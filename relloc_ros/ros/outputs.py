@@ -76,6 +76,7 @@ class StatusOutput(Part):
             'event': verdict.event.value if verdict.event else '',
             'reason': reason,
             'inliers': localization.num_inliers,
+            'confidence': localization.confidence_text,
             'innovation': '' if innovation is None else f'{innovation:.3g}',
             'ms': f'{localization.timings_ms.get("total", 0.0):.1f}',
             'map_id': self.session.map_id,

@@ -36,6 +36,7 @@ EMPTY_ANSWER: Answer = {
     'covariance': None,
     'matches': 0,
     'inliers': 0,
+    'confidence': None,
     'ms': 0.0,
     'images': 0,
 }
