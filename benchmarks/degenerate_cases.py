@@ -109,7 +109,7 @@ def _planar(rng: np.random.Generator, arc: Sequence[RigidTransform], count: int)
     wall = make_room((9.0, 7.0, 5.0))
     poses = [RigidTransform(exp_so3(0.1 * rng.normal(size=3)), pose.translation) for pose in arc]
     near = [_near(PLACE, rng, yaw=0.0) for _ in range(count)]
-    yield Case('plane', 'one plane', 'pose', *_rendered(wall, poses, near))
+    yield Case('plane', 'one plane', 'pose', *_rendered(wall, poses, near), None, 'either')
     line = [look_along((x, 0, -1.5), 3 * np.sin(5 * x)) for x in np.linspace(-1.5, 1.5, 8)]
     on_line = [look_along((x, 0, -1.5), 2, -3, 3) for x in rng.uniform(-1.2, 1.2, count)]
     yield Case(

@@ -48,7 +48,7 @@ OF_ONE_MIND = 0.4
 place; of images that do not, chance found up to 35 %."""
 MAX_ITERATIONS = 150
 MAX_IMAGES = 5
-"""The images with most of the other matches tell; each pair of images costs time."""
+"""Each pair of images costs time. Those that do not support the pose tell most."""
 
 
 def undisputed(
@@ -198,16 +198,24 @@ def _rests(
     """
     masks = iter(inliers)
     for view in views:
-        rest = [
-            replace(image, matches=image.matches[~next(masks)]) for image in view.sighting.matched
-        ]
-        rest = sorted(rest, key=lambda image: -len(image.matches))[:MAX_IMAGES]
+        supporting: list[MatchedImage] = []
+        silent: list[MatchedImage] = []
+        for image in view.sighting.matched:
+            mask = next(masks)
+            is_silent = np.count_nonzero(mask) < SUPPORT * len(mask)
+            left_over = replace(image, matches=image.matches[~mask])
+            (silent if is_silent else supporting).append(left_over)
+        rest = (_most_matches_first(silent) + _most_matches_first(supporting))[:MAX_IMAGES]
         times_seen = np.zeros(len(view.features), dtype=int)
         for image in rest:
             times_seen[image.matches[:, 0]] += 1
         count = int(np.count_nonzero(times_seen >= 2))
         if count >= least:
             yield view, rest, count
+
+
+def _most_matches_first(images: list[MatchedImage]) -> list[MatchedImage]:
+    return sorted(images, key=lambda image: -len(image.matches))
 
 
 def _with_points(
