@@ -1,22 +1,24 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a probability that a pose is right would judge better than limits on support do.
+"""Fit the confidence of poses, and say what it is worth on sets that it was not fitted to.
 
-    python benchmarks/fit_confidence.py RESULTS [--localizer NAME]
+    python benchmarks/fit_confidence.py RESULTS
 
-RESULTS is what benchmarks/acceptance.py has left. A logistic regression on the support of each
-pose is fitted without one set and judges the poses of that set; all sets in turn. It is compared
-with the present limits at the same availability.
+RESULTS is what benchmarks/acceptance.py has left of both localizers. One model serves both. It is
+fitted to the poses of all sets but one and judges those of that set, all sets in turn; then to all
+of them, which gives the constants of relloc_ros/confidence.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 import json
 from pathlib import Path
 from typing import Annotated, Any
 
-from acceptance_figures import is_accepted, is_good
+from acceptance_figures import SPOILT, is_good, is_right, limits, passes, read_pose
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
@@ -25,125 +27,201 @@ from scipy.optimize import minimize
 from scipy.special import expit
 import typer
 
+from relloc_ros.confidence import RATES, within
+
 console = Console(width=120)
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 Row = dict[str, Any]
 
-FEATURES = (
-    'log inliers',
-    'log agreement',
-    'log agreement of the first image',
-    'log cells',
-    'log images',
-    'log inliers per point',
-    'log residual',
-    'log rotation std',
-    'turn',
-)
-RIDGE = 1.0
-"""On coefficients of standardized features, in units of one pose."""
+LEAST_INLIERS = 20
+"""Poses with less are refused whatever their confidence: they would only spoil the fit."""
+TESTS = ('inliers', 'agreement', 'cells')
+HALVES = np.log([20.0, 0.2, 8.0])
+STEEPNESSES = np.log([6.0, 4.0, 3.0])
+CEILING = 5.0
+"""Where the fit begins; halves and steepnesses are held to that within a factor of e."""
+ALMOST = 1e-6
+AVAILABILITIES = (0.97, 0.95, 0.9)
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Poses that the limits on support let through, and some that they do not.
+
+    Attributes:
+        sets: (N,) names.
+        localizers: (N,) names.
+        logs: (N, T) logarithm of what each test looks at.
+        within: (N,) probability of an error within the tolerances.
+        right: (N,) whether accepting it is no false accept.
+        good: (N,) whether its error is within the tolerances.
+        whole: (N,) whether the query is not spoilt.
+        passing: (N,) whether the limits let it through.
+    """
+
+    sets: NDArray[np.str_]
+    localizers: NDArray[np.str_]
+    logs: Array
+    within: Array
+    right: Mask
+    good: Mask
+    whole: Mask
+    passing: Mask
+
+    @staticmethod
+    def of(rows: Sequence[Row]) -> Poses:
+        """Take what the fit needs from rows with poses."""
+        support = [[max(row['pose'][test], 1e-3) for test in TESTS] for row in rows]
+        return Poses(
+            np.array([row['set'] for row in rows]),
+            np.array([row['localizer'] for row in rows]),
+            np.log(np.array(support)),
+            np.array([_within(row) for row in rows]),
+            np.array([is_right(row) for row in rows]),
+            np.array([is_good(row) for row in rows]),
+            np.array([row['kind'] not in SPOILT for row in rows]),
+            np.array([passes(row) for row in rows]),
+        )
 
 
 def main(
     results: Annotated[Path, typer.Argument(help='Folder with the answers.')],
-    localizer: Annotated[str, typer.Option(help='essential or structure.')] = 'essential',
 ) -> None:
-    """Print what each set's poses look like to a model fitted without it, and the coefficients."""
-    rows = [
-        json.loads(line)
-        for file in sorted(results.glob(f'*_{localizer}.jsonl'))
+    """Print how well confidences hold on sets left out of the fit, and the constants."""
+    rows = _read(results)
+    enough = [row for row in rows if row['pose'] and row['pose']['inliers'] >= LEAST_INLIERS]
+    poses = Poses.of(enough)
+    totals = {
+        localizer: sum(row['localizer'] == localizer for row in rows)
+        for localizer in np.unique(poses.localizers)
+    }
+    good = {
+        localizer: sum(
+            is_good(row) and row['localizer'] == localizer and row['kind'] not in SPOILT
+            for row in rows
+        )
+        for localizer in totals
+    }
+    tests = np.ones(len(TESTS), dtype=bool)
+    left_out = _left_out(poses, tests)
+    fitted = _apply(_fit(poses, tests, np.ones(len(enough), dtype=bool)), poses, tests)
+    _print_rates(poses, {'left out': left_out, 'fitted': fitted}, totals, good)
+    _print_reliability(poses, left_out)
+    _print_tests(poses)
+    _print_constants(_fit(poses, tests, np.ones(len(enough), dtype=bool)))
+
+
+def _read(results: Path) -> list[Row]:
+    return [
+        {**json.loads(line), 'localizer': file.stem.rpartition('_')[2]}
+        for file in sorted(results.glob('*.jsonl'))
         for line in file.read_text('utf-8').splitlines()
     ]
-    rows = [row for row in rows if row['pose'] is not None]
-    features = np.array([_features(row['pose']) for row in rows])
-    good = np.array([is_good(row) for row in rows])
-    accepted = np.array([is_accepted(row) for row in rows])
-    sets = np.array([row['set'] for row in rows])
-    confidence = np.zeros(len(rows))
-    for name in np.unique(sets):
-        seen = sets != name
-        confidence[~seen] = _apply(_fit(features[seen], good[seen]), features[~seen])
-    _print_rules(confidence, good, accepted, sets)
-    _print_reliability(confidence, good)
-    mean, scale, coefficients = _fit(features, good)
-    for called, each in zip(FEATURES, coefficients[1:] / scale, strict=True):
-        console.print(f'{called}: {each:+.3f}')
-    console.print(f'constant: {coefficients[0] - coefficients[1:] @ (mean / scale):+.3f}')
 
 
-def _features(pose: Row) -> list[float]:
-    return [
-        np.log(pose['inliers'] + 1.0),
-        np.log(pose['agreement'] + 0.01),
-        np.log(pose['first_agreement'] + 0.01),
-        np.log(pose['cells']),
-        np.log(pose['images'] + 1.0),
-        np.log((pose['inliers'] + 1.0) / (pose['points'] + 10.0)),
-        np.log(pose['rms_px'] + 0.1),
-        np.log(np.clip(pose['rotation_std'], 1e-5, 3.0)),
-        pose['turn'],
-    ]
+def _within(row: Row) -> float:
+    covariance = read_pose(row).covariance
+    position, orientation = limits(row)
+    return within(covariance[:3, :3], position) * within(
+        covariance[3:, 3:], np.deg2rad(orientation)
+    )
 
 
-def _fit(features: Array, good: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
-    """Means and scales (D,) of features (N, D), and the constant and D coefficients."""
-    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-9
-    design = np.column_stack([np.ones(len(features)), (features - mean) / scale])
-    signs = np.where(good, 1.0, -1.0)
-
-    def cost(coefficients: Array) -> tuple[float, Array]:
-        margins = signs * (design @ coefficients)
-        penalized = np.append(0.0, coefficients[1:])
-        value = np.logaddexp(0.0, -margins).sum() + 0.5 * RIDGE * (penalized @ penalized)
-        slope = -(expit(-margins) * signs) @ design + RIDGE * penalized
-        return float(value), slope
-
-    found = minimize(cost, np.zeros(design.shape[1]), jac=True, method='L-BFGS-B')
-    return mean, scale, found.x
+def _apply(parameters: Array, poses: Poses, tests: Mask) -> Array:
+    """Confidences (N,) by parameters: ceiling, halves, steepnesses."""
+    halves, steepnesses = parameters[1:].reshape(2, -1)
+    odds = np.exp(steepnesses) * (poses.logs - halves)
+    curves = np.where(tests, expit(odds), 1.0)
+    confidence: Array = expit(parameters[0]) * curves.prod(axis=1) * poses.within
+    return np.clip(confidence, ALMOST, 1.0 - ALMOST)
 
 
-def _apply(model: tuple[Array, Array, Array], features: Array) -> Array:
-    mean, scale, coefficients = model
-    logits = coefficients[0] + ((features - mean) / scale) @ coefficients[1:]
-    return np.asarray(expit(logits))
+def _fit(poses: Poses, tests: Mask, seen: Mask) -> Array:
+    """Find the parameters under which the poses seen (N,) are most probable."""
+    prior = np.concatenate([HALVES, STEEPNESSES])
+
+    def cost(parameters: Array) -> float:
+        confidence = _apply(parameters, poses, tests)[seen]
+        likelihood = np.where(poses.right[seen], np.log(confidence), np.log(1.0 - confidence))
+        return float(0.5 * ((parameters[1:] - prior) ** 2).sum() - likelihood.sum())
+
+    found = minimize(cost, np.append(CEILING, prior), method='L-BFGS-B')
+    return np.asarray(found.x)
 
 
-def _print_rules(
-    confidence: Array, good: NDArray[np.bool_], accepted: NDArray[np.bool_], sets: Any
+def _left_out(poses: Poses, tests: Mask) -> Array:
+    """Confidences (N,), those of each set by a model that was fitted without it."""
+    confidence = np.zeros(len(poses.sets))
+    for name in np.unique(poses.sets):
+        own = poses.sets == name
+        confidence[own] = _apply(_fit(poses, tests, ~own), poses, tests)[own]
+    return confidence
+
+
+def _print_rates(
+    poses: Poses, models: dict[str, Array], totals: dict[str, int], good: dict[str, int]
 ) -> None:
+    """Print the threshold that each rate asks for, and what thresholds give."""
     table = Table(box=None, pad_edge=False)
-    for heading in ('rule', 'availability', 'wrong accepted', *np.unique(sets)):
+    headings = ('model', 'localizer', 'confidence', 'false accepts', 'of these spoilt')
+    for heading in (*headings, 'availability'):
         table.add_column(heading)
-
-    def add(called: str, passed: NDArray[np.bool_]) -> None:
-        wrong = passed & ~good
-        table.add_row(
-            called,
-            f'{(passed & good).sum() / good.sum():.1%}',
-            str(wrong.sum()),
-            *(str(wrong[sets == name].sum()) for name in np.unique(sets)),
-        )
-
-    add('limits', accepted)
-    for availability in ((accepted & good).sum() / good.sum(), 0.99, 0.97, 0.95, 0.9, 0.8):
-        limit = np.quantile(confidence[good], 1.0 - availability)
-        add(f'confidence over {limit:.4f}', confidence >= limit)
-        both = accepted & (confidence >= limit)
-        add(f'limits, and confidence over {limit:.4f}', both)
+    for model, confidence in models.items():
+        for localizer, total in totals.items():
+            own = poses.passing & (poses.localizers == localizer)
+            kept = np.sort(confidence[own & poses.good & poses.whole])
+            lost = good[localizer] - len(kept)
+            marks = [least for _, least in RATES]
+            marks += [
+                float(kept[max(int((1.0 - share) * good[localizer]) - lost, 0)])
+                for share in AVAILABILITIES
+            ]
+            for least in sorted(marks):
+                let = own & (confidence >= least)
+                false = let & ~poses.right
+                table.add_row(
+                    model,
+                    localizer,
+                    f'{least:.3f}',
+                    f'{false.sum()} of {total}, {false.sum() / total:.2%}',
+                    str((false & ~poses.whole).sum()),
+                    f'{(let & poses.good & poses.whole).sum() / good[localizer]:.1%}',
+                )
     console.print(table)
 
 
-def _print_reliability(confidence: Array, good: NDArray[np.bool_]) -> None:
+def _print_reliability(poses: Poses, confidence: Array) -> None:
+    """Print how many poses of a confidence are right, on sets left out."""
     table = Table(box=None, pad_edge=False)
-    for heading in ('confidence', 'poses', 'right'):
+    for heading in ('confidence', 'poses', 'mean', 'right'):
         table.add_column(heading)
-    edges = [0.0, 0.02, 0.1, 0.5, 0.9, 0.98, 1.0]
+    edges = [0.0, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 1.0]
     for low, high in pairwise(edges):
-        within = (confidence >= low) & ((confidence < high) | (high == 1.0))
-        share = f'{good[within].mean():.1%}' if within.any() else ''
-        table.add_row(f'{low} to {high}', str(within.sum()), share)
+        inside = (confidence >= low) & (confidence < high)
+        if inside.any():
+            mean, right = confidence[inside].mean(), poses.right[inside].mean()
+            table.add_row(f'{low} to {high}', str(inside.sum()), f'{mean:.3f}', f'{right:.1%}')
     console.print(table)
+
+
+def _print_tests(poses: Poses) -> None:
+    """Print what sets left out lose if a test is."""
+    masks = {'all tests': np.ones(len(TESTS), dtype=bool)}
+    for index, test in enumerate(TESTS):
+        masks[f'without {test}'] = np.arange(len(TESTS)) != index
+    for called, mask in masks.items():
+        confidence = _left_out(poses, mask)
+        chances = np.where(poses.right, confidence, 1.0 - confidence)
+        console.print(f'{called}: {-np.log(chances).mean():.4f} nats a pose of sets left out')
+
+
+def _print_constants(parameters: Array) -> None:
+    halves, steepnesses = np.exp(parameters[1:].reshape(2, -1))
+    console.print(f'ceiling={expit(parameters[0]):.4f}')
+    for test, half, steepness in zip(TESTS, halves, steepnesses, strict=True):
+        console.print(f'{test}=Curve({half:.3g}, {steepness:.2g})')
 
 
 if __name__ == '__main__':
