@@ -147,9 +147,9 @@ def _judge(
             f'{localizer}, {title}: {false} false accepts of {len(part)}, {share:.2f} % '
             f'(at most {bound:.2%}, 95 % confidence)'
         )
-        figure = f'{false} of {len(part)}'
+        figure = f'{false} of {len(part)} (at most {bound:.2%}, 95 % confidence)'
         what = f'{localizer}: false accepts, {title}'
-        targets.append(_target(what, figure, '1 of 500', false <= WORST_RATE * len(part)))
+        targets.append(_target(what, figure, '≤ 1 of 500', false <= WORST_RATE * len(part)))
     good = [row for row in whole if is_good(row)]
     kept = sum(accepted(row) for row in good)
     availability = kept / max(len(good), 1)
@@ -159,7 +159,7 @@ def _judge(
     )
     what = f'{localizer}: availability, share of the oracle'
     reached = availability >= LEAST_AVAILABILITY
-    targets.append(_target(what, f'{availability:.1%}', '97 %', reached))
+    targets.append(_target(what, f'{availability:.1%}', '≥ 97 %', reached))
     return targets
 
 
