@@ -17,6 +17,7 @@ import subprocess
 import time
 from typing import Any
 
+from hard_queries import SETS
 from parts import Places
 from stopwatch import machine
 import yaml
@@ -118,14 +119,15 @@ def fingerprint(command: Sequence[str], places: Places, sets: Sequence[str]) -> 
     Args:
         command: script and arguments.
         places: of the maps.
-        sets: whose maps are used; none are all.
+        sets: whose maps are used; by default all.
     """
     digest = hashlib.sha256(' '.join(command).encode())
     for file in sorted({*_sources(), *_scripts(HERE / command[0])}):
         digest.update(file.name.encode())
         digest.update(file.read_bytes())
-    for file in sorted(places.maps.glob('*/map.yaml')):
-        if file.parent.name in sets or not sets:
+    for name in sets or SETS:
+        file = places.maps / name / 'map.yaml'
+        if file.exists():
             digest.update(_without_dates(file).encode())
     return digest.hexdigest()[:16]
 
