@@ -68,7 +68,9 @@ class EssentialConfig:
         'for; empty takes both from there.',
     )
     network_images: str = setting(
-        '', 'Folder of the images that the map was built from, which networks look at.'
+        '',
+        'Folder of the images of the map, which networks look at; empty looks where the map was '
+        'built from.',
     )
     network_side: int = setting(
         480,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+import shutil
 import socket
 
 import cv2
@@ -19,6 +20,7 @@ from relloc_ros.geometry import RigidTransform, exp_so3, pose_error, skew
 from relloc_ros.localizers.network_estimators import NETWORK_ESTIMATORS
 from relloc_ros.localizers.regressed_pairs import solve_from_regressed_pairs
 from relloc_ros.localizers.sighting import PlacedSighting, RegressedPair, Sighting
+from relloc_ros.map.format import Manifest
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import read_image, read_source
 from relloc_ros.pipeline import Relocalizer
@@ -332,6 +334,18 @@ class TestContract:
         for folder in ('', str(tmp_path)):
             config = settings_for('essnet', file, **{'essential.network_images': folder})
             with pytest.raises(MapError, match=r'set essential\.network_images to the folder'):
+                Relocalizer(reference_map, config)
+
+    def test_images_are_looked_for_where_the_map_was_built_from(
+        self, office_map, weights, tmp_path
+    ):
+        copy = tmp_path / 'map'
+        shutil.copytree(office_map, copy, symlinks=True)
+        config = settings_for('rpr', weights['rpr'], **{'essential.network_images': ''})
+        for source in (EXAMPLE, IMAGES):
+            manifest = Manifest.read(copy / 'map.yaml')
+            replace(manifest, source=str(source)).write(copy / 'map.yaml')
+            with ReferenceMap.open(copy) as reference_map:
                 Relocalizer(reference_map, config)
 
     def test_an_image_that_is_gone_is_an_error_of_that_query(

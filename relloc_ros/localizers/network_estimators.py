@@ -54,5 +54,5 @@ def create_network_sight(
             f'pair estimator {settings.pair_estimator} needs trained weights: set '
             'essential.network to a file that `relloc train` has written'
         )
-    folder = images_folder(reference_map, settings.network_images, settings.pair_estimator)
+    folder = images_folder(reference_map, settings)
     return estimator.kind(reference_map, config, folder, estimator.networks)

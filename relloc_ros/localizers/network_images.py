@@ -13,7 +13,9 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from relloc_ros.config import EssentialConfig
 from relloc_ros.errors import MapError
+from relloc_ros.map.format import Manifest
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources.posed_image import read_pixels
 
@@ -22,27 +24,28 @@ __all__ = ['DescribedImages', 'images_folder']
 T = TypeVar('T')
 
 
-def images_folder(reference_map: ReferenceMap, setting: str, pair_estimator: str) -> Path:
+def images_folder(reference_map: ReferenceMap, settings: EssentialConfig) -> Path:
     """Find the folder of the map's images.
 
-    Args:
-        reference_map: the map.
-        setting: `essential.network_images`.
-        pair_estimator: which wants them.
-
     Raises:
-        MapError: not set, or without the first image of the map.
+        MapError: the first image of the map is not in the folder that the settings name, nor, if
+            they name none, in what the map was built from.
     """
-    remedy = 'set essential.network_images to the folder of the images that the map was built from'
-    if not setting:
-        raise MapError(
-            f'pair estimator {pair_estimator} looks at the images of map {reference_map.path}, '
-            f'which holds none: {remedy}'
-        )
-    first = Path(setting) / reference_map.image_names[0]
-    if not first.is_file():
-        raise MapError(f'{first}, an image of map {reference_map.path}, does not exist: {remedy}')
-    return Path(setting)
+    first = reference_map.image_names[0]
+    source = Manifest.read(reference_map.generation.manifest).source
+    built_from = (Path(source) / 'images', Path(source)) if source else ()
+    folders = (Path(settings.network_images),) if settings.network_images else built_from
+    for folder in folders:
+        if (folder / first).is_file():
+            return folder
+    looked = (
+        ' or '.join(map(str, folders)) or 'no place: the map does not name its source'
+    )
+    raise MapError(
+        f'pair estimator {settings.pair_estimator} looks at the images of map '
+        f'{reference_map.path}, which holds none; {first} was looked for in {looked}: set '
+        'essential.network_images to the folder of the images that the map was built from'
+    )
 
 
 class DescribedImages(Generic[T]):

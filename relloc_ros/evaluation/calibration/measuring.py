@@ -22,6 +22,7 @@ from relloc_ros.evaluation.calibration.held_out_map import HeldOutMap
 from relloc_ros.evaluation.calibration.view_shifts import ViewShifts
 from relloc_ros.geometry import Array, RigidTransform, log_so3
 from relloc_ros.localizers.network_estimators import NETWORK_ESTIMATORS
+from relloc_ros.localizers.network_images import images_folder
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.pipeline import Relocalizer
 from relloc_ros.structures import PoseEstimate
@@ -101,7 +102,7 @@ def hold_out(
     held_out_map = HeldOutMap(
         reference_map,
         with_points=config.localizer == 'structure',
-        images=_seen_images(config),
+        images=_seen_images(reference_map, config),
     )
     ungated = replace(
         config,
@@ -146,11 +147,11 @@ def _hold_out(
     return HeldOut(estimates, truths, inliers, len(rows), view_shift)
 
 
-def _seen_images(config: LocalizationConfig) -> Path | None:
+def _seen_images(reference_map: ReferenceMap, config: LocalizationConfig) -> Path | None:
     """Give the folder of the map's images if the localizer is a network that looks at them."""
     settings = config.essential
     is_network = config.localizer == 'essential' and settings.pair_estimator in NETWORK_ESTIMATORS
-    return Path(settings.network_images) if is_network else None
+    return images_folder(reference_map, settings) if is_network else None
 
 
 def _spread(count: int, samples: int) -> list[int]:
