@@ -33,10 +33,10 @@ KEYPOINTS = (500, 1000)
 """The strongest keypoints of query and map image tell first."""
 DIMENSIONS = 32
 """In which their nearest descriptors are found; they are compared in full."""
-DOUBT_SIGMAS = -3.0
+DOUBT_SIGMAS = -4.0
 SIGMAS = 1.0
 """Of the difference of two counts of matches, mirrored less plain. Of 398 images that were not
-mirrored and got poses, the strongest keypoints leave 43 in doubt, and the highest of all keypoints
+mirrored and got poses, the strongest keypoints leave 66 in doubt, and the highest of all keypoints
 was -0.9; of 63 mirrored ones that got poses, the lowest was 2.0."""
 PLAIN_SHARE = 0.35
 """Of mirrored images at most 27 % of the keypoints had a match with one map image. Where more
