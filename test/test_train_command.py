@@ -21,6 +21,7 @@ pytest.importorskip('safetensors', reason='safetensors is not installed: extra l
 
 from relloc_ros.cli.main import main  # noqa: E402
 from relloc_ros.cli.train_options import NETWORKS as NETWORK_NAMES  # noqa: E402
+from relloc_ros.config import TrainingConfig, parameters  # noqa: E402
 from relloc_ros.networks import NETWORKS  # noqa: E402
 from relloc_ros.networks.checkpoint import load_network  # noqa: E402
 
@@ -62,6 +63,12 @@ def rows(path, *left_out):
 
 def test_the_command_knows_all_networks():
     assert set(NETWORK_NAMES) == set(NETWORKS)
+
+
+def test_the_page_lists_the_settings():
+    page = (ROOT / 'docs' / 'training.md').read_text()
+    for name, leaf in parameters(TrainingConfig).items():
+        assert f'| `{name}` | `{leaf.default}` | {leaf.unit} | {leaf.description}' in page
 
 
 def test_a_network_learns_a_handful_of_pairs_and_finds_them_again(office_map, tmp_path):

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -220,6 +220,10 @@ def _losses_bar() -> Iterator[Any]:
         yield report
 
 
+def _steps_bar() -> AbstractContextManager[Any]:
+    return progress_bar('timing a step')
+
+
 def _describe_training(model: PairNetwork, data: TrainingData, config: TrainingConfig) -> None:
     """Say what would happen, after a few steps to see how long they take."""
     from relloc_ros.networks.training.examples import PairObjective
@@ -227,7 +231,7 @@ def _describe_training(model: PairNetwork, data: TrainingData, config: TrainingC
     from relloc_ros.networks.training.stepping import steps_in_epoch
 
     training, _ = data.examples(model.config)
-    seconds = time_step(PairObjective(model), training, config)
+    seconds = time_step(PairObjective(model), training, config, _steps_bar)
     steps = steps_in_epoch(len(training), config)
     weights = sum(each.numel() for each in model.parameters() if each.requires_grad)
     table = Table.grid(padding=(0, 2))

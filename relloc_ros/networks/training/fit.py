@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 import logging
 from statistics import median
 import time
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 DRAWING_PERIOD = 60.0
 """Seconds between two drawings of the losses: they take half a second."""
-WARM_UP_STEPS, TIMED_STEPS = 1, 3
+WARM_UP_STEPS, TIMED_STEPS = 1, 2
 
 ProgressReport = Callable[[int, int, str], None]
 ProgressBar = Callable[[], AbstractContextManager[ProgressReport]]
@@ -90,7 +90,12 @@ def fit(
     return Outcome(**launch(config, len(training), _fit, objective, *arguments))
 
 
-def time_step(objective: Objective, training: Examples, config: TrainingConfig) -> float:
+def time_step(
+    objective: Objective,
+    training: Examples,
+    config: TrainingConfig,
+    progress: ProgressBar = _no_bar,
+) -> float:
     """Measure how long a step takes, in seconds, images included; keeps nothing on disk.
 
     Raises:
@@ -98,7 +103,7 @@ def time_step(objective: Objective, training: Examples, config: TrainingConfig) 
         ConfigError: as `fit`.
         WorkerError: as `fit`.
     """
-    return launch(config, len(training), _time_step, objective, training, config)
+    return launch(config, len(training), _time_step, objective, training, config, progress)
 
 
 def _fit(
@@ -152,17 +157,21 @@ def _ended(state: TrainingState, per_epoch: int, config: TrainingConfig) -> str:
 
 
 def _time_step(
-    fabric: Any, objective: Objective, training: Examples, config: TrainingConfig
+    fabric: Any,
+    objective: Objective,
+    training: Examples,
+    config: TrainingConfig,
+    progress: ProgressBar,
 ) -> float:
     stepper = Stepper(fabric, objective, config)
+    wanted = WARM_UP_STEPS + TIMED_STEPS
     times = [time.monotonic()]
-    epoch = 0
-    while len(times) <= WARM_UP_STEPS + TIMED_STEPS:
-        for _ in stepper.steps(training, epoch, 0):
-            times.append(time.monotonic())
-            if len(times) > WARM_UP_STEPS + TIMED_STEPS:
-                break
-        epoch += 1
+    with progress() if fabric.is_global_zero else _no_bar() as report:
+        report(0, wanted, '')
+        for epoch in range(wanted):
+            for _ in islice(stepper.steps(training, epoch, 0), wanted + 1 - len(times)):
+                times.append(time.monotonic())
+                report(len(times) - 1, wanted, '')
     durations = [later - earlier for earlier, later in pairwise(times)]
     return median(durations[WARM_UP_STEPS:])
 
