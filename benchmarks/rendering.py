@@ -18,7 +18,7 @@ from relloc_ros.synthetic.worlds import WORLDS, make_world
 
 SIZES = ((320, 240), (640, 480))
 SENSORS = {'still': Sensor(), 'exposed for 0.02 s': Sensor(exposure_s=0.02)}
-NUM_IMAGES = 24
+NUM_IMAGES = 8
 
 
 def main() -> None:

@@ -84,7 +84,11 @@ def read_photos(folder: Path) -> list[Image]:
 
 
 def _read_photo(path: Path) -> Image:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    try:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error:
+        # It claims more pixels than OpenCV takes.
+        image = None
     if image is None:
         raise DataError(f'cannot read photograph {path}: remove it or save it again')
     scale = min(1.0, LONGEST_PHOTO_PX / max(image.shape[:2]))
