@@ -10,7 +10,8 @@ Rendered cases always; with DATA, a folder for each set with `images`, `sparse`,
     right        no pose where none can be known; or poses with true covariances
     luck         a pose, near the truth, where the images do not tell it from another
     unavailable  fewer than 80 % of the queries localized where the images settle the pose
-    too sure     fewer errors inside the 99 % region than the 99 % binomial interval allows
+    too sure     a pose beyond five sigma; or fewer errors inside the 99 % region than the 99 %
+                 binomial interval allows
     WRONG        a pose beyond five sigma and off by more than 0.25 map units or 5 degrees
 """
 
@@ -25,7 +26,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Annotated, Any, Optional
 
-from degeneracy_table import HEADINGS, LIMIT, row, write_page
+from degeneracy_table import HEADINGS, LIMIT, read_page, row, write_page
 from degenerate_cases import Case, Query, real_cases, synthetic_cases
 import numpy as np
 from rich.console import Console
@@ -93,7 +94,8 @@ class Outcome:
         far = (self.errors[:, 0] > FAR) | (self.errors[:, 1] > FAR_DEG)
         if (far & (self.distances > FIVE_SIGMA)).any():
             return 'WRONG'
-        if (self.distances <= LIMIT).sum() < binom.ppf(0.005, count, 0.99):
+        inside = (self.distances <= LIMIT).sum()
+        if (self.distances > FIVE_SIGMA).any() or inside < binom.ppf(0.005, count, 0.99):
             return 'too sure'
         if self.wanted == 'silence' and count:
             return 'luck'
@@ -142,6 +144,10 @@ def main(
     ] = None,
 ) -> None:
     """Print a line for each case and method; exit code 1 if a pose is wrong."""
+    if page is not None:
+        if only or methods or data is None or maps is None:
+            raise typer.BadParameter('--page is for the whole table: give DATA and --maps alone')
+        read_page(page)
     cases = [(case, FEW_IMAGES) for case in synthetic_cases(count)]
     if data is not None and maps is not None:
         cases += [(case, {}) for case in real_cases(data, maps, count)]

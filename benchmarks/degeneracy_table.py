@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-__all__ = ['HEADINGS', 'LIMIT', 'row', 'write_page']
+__all__ = ['HEADINGS', 'LIMIT', 'read_page', 'row', 'write_page']
 
 Figures = Mapping[str, Any]
 
@@ -56,12 +56,18 @@ def write_page(outcomes: Sequence[Figures], page: Path) -> None:
         outcomes: of all cases and methods.
         page: Markdown with the two marks.
     """
-    text = page.read_text('utf-8')
-    if START not in text or END not in text:
-        sys.exit(f'{page} has no place for the table: add the lines {START.strip()} and {END}')
+    text = read_page(page)
     pattern = re.escape(START) + '.*?' + re.escape(END)
     filled = START + _summary(outcomes) + '\n' + _table(outcomes) + END
     page.write_text(re.sub(pattern, lambda _: filled, text, flags=re.DOTALL), 'utf-8')
+
+
+def read_page(page: Path) -> str:
+    """Give the text of a page, or end the program if it has no place for the table."""
+    text = page.read_text('utf-8') if page.is_file() else ''
+    if START not in text or END not in text:
+        sys.exit(f'{page} has no place for the table: add the lines {START.strip()} and {END}')
+    return text
 
 
 def row(outcome: Figures) -> list[str]:
