@@ -56,9 +56,10 @@ def judge(figures: Figures) -> list[Judged]:
 
 def at_most(what: str, value: float | None, limit: float, unit: str = '') -> Judged:
     """Judge a figure that is to be small; one that is not known misses."""
-    space = ' ' if unit else ''
+    space = '' if unit in ('', '°') else ' '
     figure = 'not known' if value is None else f'{value:.3g}{space}{unit}'
-    return Judged(what, figure, f'≤ {limit:g}{space}{unit}', value is not None and value <= limit)
+    target = f'≤ {limit:g}{space}{unit}' if limit else '0'
+    return Judged(what, figure, target, value is not None and value <= limit)
 
 
 def _latency(name: str, values: Figures) -> Iterator[Judged]:

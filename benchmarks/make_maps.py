@@ -44,14 +44,16 @@ def main(
     make_maps(data, maps, sets or [name for name in SETS if (data / name).is_dir()])
 
 
-def make_maps(data: Path, maps: Path, names: Sequence[str], *, calibrate: bool = True) -> None:
+def make_maps(
+    data: Path, maps: Path, names: Sequence[str], uncalibrated: Sequence[str] = ()
+) -> None:
     """Build, triangulate and calibrate what is missing.
 
     Args:
         data: folder of the sets.
         maps: folder of the maps, which have the names of their sets.
         names: of the sets.
-        calibrate: calibrate, too, which takes longest.
+        uncalibrated: names of those that may stay uncalibrated: it is what takes longest.
     """
     for name in names:
         source, path = data / name, maps / name
@@ -66,7 +68,7 @@ def make_maps(data: Path, maps: Path, names: Sequence[str], *, calibrate: bool =
         if not is_triangulated:
             console.print(f'{name}: triangulating')
             triangulate_map(path)
-        configs = list(_uncalibrated(path)) if calibrate else []
+        configs = [] if name in uncalibrated else list(_uncalibrated(path))
         if configs:
             console.print(f'{name}: calibrating {", ".join(each.localizer for each in configs)}')
             calibrate_map(path, configs, samples=DEFAULT_SAMPLES)

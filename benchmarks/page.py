@@ -23,6 +23,7 @@ import typer
 TEMPLATE = 'page.md.jinja'
 PICTURE = 'soak.png'
 SPARE_LOAD = 0.5
+NODE_PARTS = ('decoding', 'start', 'node_compressed', 'latency_redkitchen')
 
 
 def main(
@@ -86,11 +87,15 @@ def make_page(records: Sequence[Record], figures: Mapping[str, Any]) -> str:
         stages=_table(stage_table(latency)) if latency else '',
         peers=_table(peer_table(latency)) if latency else '',
         profiles=_table(profile_table(profiles)) if profiles else '',
-        node=_table(node_table(figures)),
+        node=_table(node_table(figures)) if _is_known(figures, NODE_PARTS) else '',
         soak=figures.get('soak'),
         verdicts=_verdicts(figures.get('degeneracy')),
         runs=_table(_run_table(records)),
     )
+
+
+def _is_known(figures: Mapping[str, Any], parts: Sequence[str]) -> bool:
+    return any(part in figures for part in parts)
 
 
 def _by_set(figures: Mapping[str, Any], prefix: str) -> dict[str, Any]:

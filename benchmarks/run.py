@@ -83,7 +83,7 @@ def main(
     try:
         require_report_packages()
         sets = _sets_of(parts, data, quick=quick)
-        make_maps(data, places.maps, sets, calibrate=not quick)
+        make_maps(data, places.maps, sets, [name for name in sets if quick and name != SMALL])
         for number, part in enumerate(parts, start=1):
             _run(part, places, f'{number} of {len(parts)}: {part.name}', quick=quick, again=again)
             write_page(results, page)
