@@ -236,7 +236,7 @@ def _support(found: Localization, pose: PoseEstimate) -> Row:
         'matches': found.num_matches,
         'agreement': evidence.agreement,
         'cells': evidence.num_cells,
-        'images': evidence.num_images,
+        'images': sum(bool(pair.inliers.any()) for pair in found.pairs),
         'covariance': pose.covariance.tolist(),
         'position_std': position_std,
         'rotation_std': rotation_std,

@@ -63,7 +63,7 @@ def confidence(row: Row) -> float:
     if not passes(row):
         return 0.0
     pose = row['pose']
-    evidence = Evidence(pose['agreement'], pose['cells'], pose['images'])
+    evidence = Evidence(pose['agreement'], pose['cells'])
     return rate_pose(evidence, pose['inliers'], read_pose(row), wanted(row))
 
 

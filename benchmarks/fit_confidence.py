@@ -37,9 +37,9 @@ Row = dict[str, Any]
 
 LEAST_INLIERS = 20
 """Poses with less are refused whatever their confidence: they would only spoil the fit."""
-TESTS = ('inliers', 'agreement', 'cells', 'images')
-HALVES = np.log([20.0, 0.2, 8.0, 2.0])
-STEEPNESSES = np.log([6.0, 4.0, 3.0, 4.0])
+TESTS = ('inliers', 'agreement', 'cells')
+HALVES = np.log([20.0, 0.2, 8.0])
+STEEPNESSES = np.log([6.0, 4.0, 3.0])
 CEILING = 5.0
 """Where the fit begins; halves and steepnesses are held to that within a factor of e."""
 ALMOST = 1e-6

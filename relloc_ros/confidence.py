@@ -4,8 +4,8 @@
 
 Wrong is a pose that is further from the truth than five standard deviations of its covariance or,
 where a tolerance is set, than that. Each test is a curve that only rises with what it looks at:
-inliers, their spread over the image, the agreement of all matches, the number of map images, and
-how much of the covariance lies within the tolerance. The curves are fitted to images with known
+inliers, their spread over the image, the agreement of all matches, and how much of the covariance
+lies within the tolerance. The curves are fitted to images with known
 poses and to images of other places, by benchmarks/fit_confidence.py; docs/acceptance.md says how
 well that holds on sets that the fit has not seen.
 """
@@ -50,22 +50,19 @@ class Model:
         inliers: distinct query keypoints that support the pose.
         agreement: as in `Evidence`.
         cells: as in `Evidence`.
-        images: as in `Evidence`.
     """
 
     ceiling: float
     inliers: Curve
     agreement: Curve
     cells: Curve
-    images: Curve
 
 
 MODEL = Model(
     ceiling=0.998,
-    inliers=Curve(19.5, 9.1),
-    agreement=Curve(0.127, 3.7),
-    cells=Curve(8.9, 6.6),
-    images=Curve(1.41, 4.4),
+    inliers=Curve(19.5, 9.2),
+    agreement=Curve(0.118, 3.2),
+    cells=Curve(9.4, 8.5),
 )
 
 ERROR_SCALE = 0.63
@@ -91,7 +88,6 @@ def rate(
         * MODEL.inliers(num_inliers)
         * MODEL.agreement(evidence.agreement)
         * MODEL.cells(evidence.num_cells)
-        * MODEL.images(evidence.num_images)
     )
     if wanted.position_tolerance:
         probability *= within(pose.covariance[:3, :3], wanted.position_tolerance)

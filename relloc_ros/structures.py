@@ -150,12 +150,10 @@ class Evidence:
             mean of that of all map images and that of the one with most matches.
         num_cells: cells of an 8 by 8 grid over the image that hold inliers; over all images of a
             rig.
-        num_images: map images with three inliers or more.
     """
 
     agreement: float
     num_cells: int
-    num_images: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,8 +16,8 @@ POSE = PoseEstimate(RigidTransform.identity(), np.diag([1e-4] * 3 + [1e-5] * 3))
 ANY = AcceptanceConfig()
 
 
-def confidence(inliers=100, agreement=0.7, cells=40, images=8, pose=POSE, wanted=ANY):
-    return rate(Evidence(agreement, cells, images), inliers, pose, wanted)
+def confidence(inliers=100, agreement=0.7, cells=40, pose=POSE, wanted=ANY):
+    return rate(Evidence(agreement, cells), inliers, pose, wanted)
 
 
 def test_all_that_speaks_for_a_pose_raises_its_confidence():
@@ -25,7 +25,6 @@ def test_all_that_speaks_for_a_pose_raises_its_confidence():
         'inliers': (0, 6, 20, 50, 1000),
         'agreement': (0.0, 0.1, 0.3, 0.6, 1.0),
         'cells': (0, 3, 8, 20, 64),
-        'images': (0, 1, 2, 4, 12),
     }.items():
         confidences = [confidence(**{name: value}) for value in values]
         assert all(a < b for a, b in pairwise(confidences)), name

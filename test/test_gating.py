@@ -71,13 +71,13 @@ def test_failures_stay_as_they_are():
 
 
 def test_a_pose_gets_its_confidence():
-    result = gate(localization(SURE, evidence=Evidence(0.8, 40, 8)), LocalizationConfig())
+    result = gate(localization(SURE, evidence=Evidence(0.8, 40)), LocalizationConfig())
     assert result.localized
     assert 0.95 < result.confidence < 1.0
 
 
 def test_a_doubtful_pose_is_gated_at_a_low_false_accept_rate_only():
-    doubtful = localization(SURE, evidence=Evidence(0.08, 40, 8))
+    doubtful = localization(SURE, evidence=Evidence(0.08, 40))
     result = gate(doubtful, LocalizationConfig())
     assert result.status is Status.GATED
     assert result.camera_pose is None
@@ -89,7 +89,7 @@ def test_a_doubtful_pose_is_gated_at_a_low_false_accept_rate_only():
 
 
 def test_a_tolerance_that_the_covariance_does_not_promise_gates():
-    sure = localization(SURE, evidence=Evidence(0.8, 40, 8))
+    sure = localization(SURE, evidence=Evidence(0.8, 40))
     wide = make_config(LocalizationConfig, {'acceptance.position_tolerance': 0.05})
     narrow = make_config(LocalizationConfig, {'acceptance.position_tolerance': 0.01})
     assert gate(sure, wide).localized

@@ -23,8 +23,6 @@ __all__ = ['Solution', 'accept', 'answer', 'count_keypoints', 'refusal']
 AGREEMENT_THRESHOLD_PX = 1.5
 GRID = 8
 """Cells along each side of an image."""
-LEAST_OF_AN_IMAGE = 3
-"""Inliers of a map image that supports a pose: any two agree by chance."""
 
 Masks = Sequence[NDArray[np.bool_]]
 
@@ -89,12 +87,7 @@ def accept(
     ends = np.cumsum([len(image.matches) for *_, image in pairs])
     strongest = max(np.split(agrees, ends[:-1]), key=len)
     mean = float(np.sqrt(agreement * np.mean(strongest)))
-    supporting = {
-        image.index
-        for (*_, image), mask in zip(pairs, inliers, strict=True)
-        if np.count_nonzero(mask) >= LEAST_OF_AN_IMAGE
-    }
-    evidence = Evidence(mean, _count_cells(views, inliers), len(supporting))
+    evidence = Evidence(mean, _count_cells(views, inliers))
     return Solution(Status.LOCALIZED, '', pose, inliers, evidence)
 
 
