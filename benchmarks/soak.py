@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import combinations, pairwise
 import json
 import os
 from pathlib import Path
@@ -163,9 +163,8 @@ def summarize(record: Record) -> dict[str, Any]:
     latency = np.array(record.latency_ms)
     # A thousand of twenty thousand.
     part = max(len(latency) // ENDS, 1)
-    first, last = (
-        values[np.isfinite(values)].tolist() for values in (latency[:part], latency[-part:])
-    )
+    parts = [_known(latency[i : i + part]) for i in range(0, len(latency) - part + 1, part)]
+    first, last = parts[0], _known(latency[-part:])
     marks = record.marks
     # Caches and the allocator's arenas fill up in the beginning.
     settled, end = (
@@ -181,7 +180,11 @@ def summarize(record: Record) -> dict[str, Any]:
         **_percentiles('last', last),
         'last_per_first_p50': ratio(percentile(last, 50), percentile(first, 50)),
         'last_per_first_p95': ratio(percentile(last, 95), percentile(first, 95)),
-        'kolmogorov_smirnov': round(float(ks_2samp(first, last).statistic), 3),
+        'kolmogorov_smirnov': _distance(first, last),
+        # What the machine itself does to latency.
+        'kolmogorov_smirnov_any_two': percentile(
+            [_distance(*two) for two in combinations(parts, 2)], 50
+        ),
         'cpu_ms_per_image_first': _cpu_ms(marks[: 1 + MARKS // ENDS]),
         'cpu_ms_per_image_last': _cpu_ms(marks[-1 - MARKS // ENDS :]),
         'settled_mib': settled['memory_mib'],
@@ -194,6 +197,13 @@ def summarize(record: Record) -> dict[str, Any]:
     }
     within = [name for name, limit in LIMITS.items() if (figures[name] or 0.0) <= limit]
     return {**figures, 'limits': LIMITS, 'within_limits': within}
+
+
+def _distance(first: Sequence[float], second: Sequence[float]) -> float:
+    """Largest difference of two distributions; none of what is all lost."""
+    if not first or not second:
+        return 1.0
+    return round(float(ks_2samp(first, second).statistic), 3)
 
 
 def _blocks(latency: NDArray[np.float64]) -> list[dict[str, float | None]]:

@@ -233,6 +233,7 @@ def test_soak_compares_the_beginning_with_the_end(load: Any) -> None:
     assert (figures['images'], figures['images_lost'], figures['part']) == (200, 1, 10)
     assert figures['last_per_first_p50'] == 2.0
     assert figures['kolmogorov_smirnov'] == 1.0
+    assert figures['kolmogorov_smirnov_any_two'] == 0.0
     # From the end of the second twentieth on.
     assert figures['memory_growth_mib'] == 20.0
     assert [block['images'] for block in figures['blocks']] == list(range(5, 201, 5))
