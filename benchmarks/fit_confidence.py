@@ -40,8 +40,9 @@ LEAST_INLIERS = 20
 TESTS = ('inliers', 'agreement', 'cells')
 HALVES = np.log([20.0, 0.2, 8.0])
 STEEPNESSES = np.log([6.0, 4.0, 3.0])
-CEILING = 5.0
-"""Where the fit begins; halves and steepnesses are held to that within a factor of e."""
+CEILING = 6.0
+"""Of the odds. All parameters are held to where the fit begins, as if that were known within a
+factor of e: a few hundred poses do not tell all of them."""
 ALMOST = 1e-6
 AVAILABILITIES = (0.97, 0.95, 0.9)
 
@@ -140,14 +141,14 @@ def _apply(parameters: Array, poses: Poses, tests: Mask) -> Array:
 
 def _fit(poses: Poses, tests: Mask, seen: Mask) -> Array:
     """Find the parameters under which the poses seen (N,) are most probable."""
-    prior = np.concatenate([HALVES, STEEPNESSES])
+    prior = np.concatenate([[CEILING], HALVES, STEEPNESSES])
 
     def cost(parameters: Array) -> float:
         confidence = _apply(parameters, poses, tests)[seen]
         likelihood = np.where(poses.right[seen], np.log(confidence), np.log(1.0 - confidence))
-        return float(0.5 * ((parameters[1:] - prior) ** 2).sum() - likelihood.sum())
+        return float(0.5 * ((parameters - prior) ** 2).sum() - likelihood.sum())
 
-    found = minimize(cost, np.append(CEILING, prior), method='L-BFGS-B')
+    found = minimize(cost, prior, method='L-BFGS-B')
     return np.asarray(found.x)
 
 
@@ -173,7 +174,7 @@ def _print_rates(
             own = poses.passing & (poses.localizers == localizer)
             kept = np.sort(confidence[own & poses.good & poses.whole])
             lost = good[localizer] - len(kept)
-            marks = [least for _, least in RATES]
+            marks = [least for _, least in RATES[localizer]]
             marks += [
                 float(kept[max(int((1.0 - share) * good[localizer]) - lost, 0)])
                 for share in AVAILABILITIES

@@ -12,6 +12,7 @@ well that holds on sets that the fit has not seen.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import math
 
@@ -60,16 +61,19 @@ class Model:
 
 MODEL = Model(
     ceiling=0.998,
-    inliers=Curve(19.5, 9.2),
-    agreement=Curve(0.118, 3.2),
-    cells=Curve(9.4, 8.5),
+    inliers=Curve(17.8, 6.6),
+    agreement=Curve(0.063, 2.4),
+    cells=Curve(8.65, 8.1),
 )
 
 ERROR_SCALE = 0.63
 """Errors are smaller than calibrated standard deviations: these have to cover the largest, too."""
 
-RATES = ((0.001, 0.97), (0.002, 0.9), (0.005, 0.7), (0.01, 0.0))
-"""False-accept rates, and the least confidence that keeps to them."""
+RATES: Mapping[str, Sequence[tuple[float, float]]] = {
+    'essential': ((0.001, 0.98), (0.002, 0.92), (0.005, 0.7), (0.01, 0.0)),
+    'structure': ((0.001, 0.96), (0.002, 0.82), (0.005, 0.0), (0.01, 0.0)),
+}
+"""For each localizer, false-accept rates and the least confidence that keeps to them."""
 
 
 def rate(
@@ -113,7 +117,12 @@ def within(covariance: Array, tolerance: float) -> float:
     return 0.5 * (1.0 + math.erf(deviation / math.sqrt(2.0)))
 
 
-def least_confidence(false_accept_rate: float) -> float:
-    """Give the confidence that keeps to a false-accept rate, between those that were measured."""
-    rates, confidences = zip(*RATES, strict=True)
+def least_confidence(false_accept_rate: float, localizer: str) -> float:
+    """Give the confidence that keeps to a false-accept rate, between those that were measured.
+
+    Args:
+        false_accept_rate: share of all queries, whether they show the place or not.
+        localizer: name; of one that was not measured, as if it were `essential`.
+    """
+    rates, confidences = zip(*RATES.get(localizer, RATES['essential']), strict=True)
     return float(np.interp(math.log(false_accept_rate), np.log(rates), confidences))
