@@ -11,6 +11,7 @@ MAPS has are left as they are, but for what they lack.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 import sys
 from typing import Annotated, Optional
@@ -60,18 +61,26 @@ def make_maps(
         if not source.is_dir():
             sys.exit(f'{data} has no set {name}; sets: {", ".join(SETS)}')
         if not path.exists():
-            console.print(f'{name}: building the map')
             maps.mkdir(parents=True, exist_ok=True)
-            build_map(read_source(source, list_file=source / 'map.txt'), path, source=name)
+            with _doing(f'{name}: building the map'):
+                build_map(read_source(source, list_file=source / 'map.txt'), path, source=name)
         with ReferenceMap.open(path) as reference_map:
             is_triangulated = reference_map.points is not None
         if not is_triangulated:
-            console.print(f'{name}: triangulating')
-            triangulate_map(path)
+            with _doing(f'{name}: triangulating'):
+                triangulate_map(path)
         configs = [] if name in uncalibrated else list(_uncalibrated(path))
         if configs:
-            console.print(f'{name}: calibrating {", ".join(each.localizer for each in configs)}')
-            calibrate_map(path, configs, samples=DEFAULT_SAMPLES)
+            localizers = ', '.join(each.localizer for each in configs)
+            with _doing(f'{name}: calibrating {localizers}, some minutes'):
+                calibrate_map(path, configs, samples=DEFAULT_SAMPLES)
+
+
+@contextmanager
+def _doing(text: str) -> Iterator[None]:
+    console.print(text)
+    with console.status('working'):
+        yield
 
 
 def _uncalibrated(path: Path) -> Iterator[LocalizationConfig]:
