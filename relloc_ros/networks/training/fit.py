@@ -125,6 +125,8 @@ def _fit(
     keeper.go_back(state, per_epoch)
     total = per_epoch * config.max_epochs
     with progress() if fabric.is_global_zero else _no_bar() as report:
+        if state.step:
+            logger.info('going on after step %d of epoch %d', *_place(state, per_epoch))
         while not (reason := _ended(state, per_epoch, config)):
             epoch, done = divmod(state.step, per_epoch)
             started = time.monotonic()
@@ -154,6 +156,12 @@ def _ended(state: TrainingState, per_epoch: int, config: TrainingConfig) -> str:
     if epochs - state.best_epoch >= config.patience:
         return 'patience'
     return 'max_epochs' if epochs >= config.max_epochs else ''
+
+
+def _place(state: TrainingState, per_epoch: int) -> tuple[int, int]:
+    """Give the last step done, counted in its epoch, and that epoch, both from 1."""
+    epoch, step = divmod(state.step - 1, per_epoch)
+    return step + 1, epoch + 1
 
 
 def _time_step(

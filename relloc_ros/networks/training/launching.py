@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import copy
+from multiprocessing import active_children
 import signal
 from typing import Any
 
@@ -53,11 +54,17 @@ def launch(
         ConfigError: as `check_devices`.
         WorkerError: a process ended with an error.
     """
+    others = active_children()
     try:
         return _fabric(config, num_examples).launch(_Call(do, objective, arguments))
     except ProcessException as error:
         lines = str(error).strip().splitlines()
         raise WorkerError(f'a process that trains has ended: {lines[-1]}') from error
+    finally:
+        # Whoever ends this process does not want them to train on.
+        for process in active_children():
+            if process not in others:
+                process.terminate()
 
 
 class _Call:
