@@ -4,7 +4,8 @@
 
     python benchmarks/networks.py SET --map MAP [--weights DIR] [--json OUT]
 
-Each is measured in a process of its own, whose largest memory is then its own, too. Without
+Each is measured in a process of its own, whose largest memory is then its own, too. Processor time
+is told beside the time that passes: on a busy machine it is the truer one. Without
 trained weights random ones serve: what a network computes takes as long whatever the numbers are,
 but how many matches nc_5pt finds, and so what follows, depends on them.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 import subprocess
 import sys
 import tempfile
+import time
 from typing import Annotated, Any, Optional
 
 from rich.console import Console
@@ -32,6 +34,10 @@ from relloc_ros.pipeline import Relocalizer
 from relloc_ros.structures import QueryImage
 
 ESTIMATORS = ('sift_5pt', *NETWORK_ESTIMATORS)
+COLUMNS = (
+    *('features', 'matching', 'total', 'processor'),
+    *('total, new map images', 'processor', 'memory'),
+)
 PAIRS = 5
 """Map images a query, as in the paper."""
 
@@ -114,7 +120,10 @@ def measure(
         for again in timings:
             for each in posed:
                 query = QueryImage(read_image(each), each.camera, each.stamp_ns, '', each.name)
-                again.append(dict(relocalizer.process(query).timings_ms))
+                start = time.process_time()
+                timings_ms = relocalizer.process(query).timings_ms
+                processor_ms = 1000 * (time.process_time() - start)
+                again.append({**timings_ms, 'processor': processor_ms})
     first, known = ({key: median(again, key) for key in stages(again)} for again in timings)
     return {'name': name, 'first': first, 'known': known, 'memory_mb': peak_mb() - before}
 
@@ -139,18 +148,13 @@ def median(timings: list[dict[str, float]], stage: str) -> float:
 
 def show(rows: list[dict[str, Any]]) -> None:
     """Print milliseconds and MiB."""
-    table = Table('', 'features', 'matching', 'total', 'total, new map images', 'memory')
+    table = Table('', *COLUMNS)
     for row in rows:
-        known = row['known']
-        table.add_row(
-            row['name'],
-            f'{known.get("features", 0):.0f}',
-            f'{known.get("matching", 0):.0f}',
-            f'{known["total"]:.0f}',
-            f'{row["first"]["total"]:.0f}',
-            f'{row["memory_mb"]:.0f}',
-        )
-    Console().print(table)
+        known, first = row['known'], row['first']
+        stages_ms = [known.get(stage, 0) for stage in ('features', 'matching')]
+        totals = [known['total'], known['processor'], first['total'], first['processor']]
+        table.add_row(row['name'], *(f'{x:.0f}' for x in (*stages_ms, *totals, row['memory_mb'])))
+    Console(width=120).print(table)
 
 
 if __name__ == '__main__':
