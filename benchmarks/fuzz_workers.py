@@ -27,8 +27,8 @@ __all__ = ['play_cases']
 
 START_S = 600.0
 """Until a process has opened its map, on a busy machine."""
-TAIL = 2000
-"""Characters of what a process said last."""
+HALF = 1000
+"""Characters of the beginning and of the end of what a process said of a case."""
 LOOK_S = 0.5
 
 
@@ -46,7 +46,8 @@ class _Worker:
         return passed > (START_S if self.case is None else limit_s * slowness())
 
     def last_words(self) -> str:
-        return self.log.read_text('utf-8', 'replace')[-TAIL:]
+        text = self.log.read_text('utf-8', 'replace')
+        return text if len(text) <= 2 * HALF else f'{text[:HALF]} ... {text[-HALF:]}'
 
 
 def play_cases(

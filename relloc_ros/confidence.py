@@ -113,7 +113,9 @@ def within(covariance: Array, tolerance: float) -> float:
     if total <= 0.0:
         return 1.0
     spread = 2.0 / 9.0 * squares / total**2
-    deviation = ((tolerance**2 / total) ** (1.0 / 3.0) - (1.0 - spread)) / math.sqrt(spread)
+    # The square of a large tolerance is no number any more.
+    root = (tolerance / math.sqrt(total)) ** (2.0 / 3.0)
+    deviation = (root - (1.0 - spread)) / math.sqrt(spread)
     return 0.5 * (1.0 + math.erf(deviation / math.sqrt(2.0)))
 
 

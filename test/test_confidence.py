@@ -50,6 +50,11 @@ def test_no_error_is_within_any_tolerance():
     assert within(np.zeros((3, 3)), 0.1) == 1.0
 
 
+def test_every_error_is_within_the_largest_tolerance():
+    assert within(np.eye(3), 1e308) == 1.0
+    assert within(1e-8 * np.eye(3), 1e308) == 1.0
+
+
 def test_a_tolerance_costs_confidence():
     near = AcceptanceConfig(position_tolerance=0.01)
     far = AcceptanceConfig(position_tolerance=1.0)

@@ -135,6 +135,7 @@ def test_what_ends_or_stops_a_process_is_found(
         'hoard': 'memory',
     }
     assert 'time.sleep' in played['sleep'].detail or 'in sleep' in played['sleep'].detail
+    assert 'ended with -11' in played['die'].detail
     assert 'Segmentation fault' in played['die'].detail
     assert 'planted' in played['fail'].detail
 
