@@ -147,12 +147,17 @@ class TestContract:
         assert result.num_inliers <= sum(pair.inliers.sum() for pair in result.pairs)
 
 
+RATE = 'acceptance__max_false_accept_rate'
+
+
 def test_refinements(reference_map, queries, truth):
     medians = {}
     for refinement in REFINEMENTS:
         errors = []
         for query in queries:
-            result = run(reference_map, query, essential__refinement=refinement)
+            # How sure it is, is another question.
+            settings = {'essential__refinement': refinement, RATE: 1}
+            result = run(reference_map, query, **settings)
             assert result.localized, result.reason
             errors.append(pose_error(result.camera_pose.map_from_body, truth[query.name]))
         medians[refinement] = np.median(errors, axis=0)
