@@ -88,7 +88,10 @@ def main(
     cases = [_case(text) for text in replay] if replay else choose_cases(count, seed, only or ())
     start = time.monotonic()
     with TemporaryDirectory() as folder:
-        split = read_sets(data or EXAMPLES)[name]
+        sets = read_sets(data or EXAMPLES)
+        if name not in sets:
+            raise typer.BadParameter(f'{name!r} is not among {", ".join(sets) or "no sets"}')
+        split = sets[name]
         path = (maps or Path(folder)) / name
         make_map(path, split)
         stage = Stage(path, tuple(split.queries), tuple(split.mapped), MEMORY_MIB * 2**20)
