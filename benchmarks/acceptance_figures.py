@@ -89,7 +89,7 @@ def print_figures(
     console: Console, localizer: str, rows: Sequence[Row], rate: float
 ) -> list[dict[str, Any]]:
     """Print a row for each kind of query, sums, and what other rates give; judge the targets."""
-    least = least_confidence(rate, localizer)
+    least = least_confidence(rate)
     confidences = {id(row): confidence(row) for row in rows}
 
     def accepted(row: Row) -> bool:
@@ -108,7 +108,7 @@ def print_figures(
         console.print(f'covariances not calibrated: {", ".join(uncalibrated)}')
     console.print(f'{localizer}, rate {rate:g}: poses of a confidence of {least:.3f} and more')
     targets = _judge(console, localizer, rows, accepted)
-    _print_rates(console, localizer, rows, confidences)
+    _print_rates(console, rows, confidences)
     _print_false(console, rows, confidences, accepted)
     return targets
 
@@ -167,15 +167,13 @@ def _target(what: str, figure: str, target: str, reached: bool) -> dict[str, Any
     return {'what': what, 'figure': figure, 'target': target, 'reached': bool(reached)}
 
 
-def _print_rates(
-    console: Console, localizer: str, rows: Sequence[Row], confidences: dict[int, float]
-) -> None:
+def _print_rates(console: Console, rows: Sequence[Row], confidences: dict[int, float]) -> None:
     """Print what each rate asks for and gives."""
     table = Table(box=None, pad_edge=False)
     for heading in ('rate asked for', 'least confidence', 'false accepts', 'rate', 'availability'):
         table.add_column(heading)
     good = [row for row in rows if is_good(row) and row['kind'] not in SPOILT]
-    for rate, least in RATES[localizer]:
+    for rate, least in RATES:
         let = [row for row in rows if passes(row) and confidences[id(row)] >= least]
         false = sum(not is_right(row) for row in let)
         kept = sum(passes(row) and confidences[id(row)] >= least for row in good)

@@ -174,7 +174,7 @@ def _print_rates(
             own = poses.passing & (poses.localizers == localizer)
             kept = np.sort(confidence[own & poses.good & poses.whole])
             lost = good[localizer] - len(kept)
-            marks = [least for _, least in RATES[localizer]]
+            marks = [least for _, least in RATES]
             marks += [
                 float(kept[max(int((1.0 - share) * good[localizer]) - lost, 0)])
                 for share in AVAILABILITIES

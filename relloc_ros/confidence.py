@@ -12,7 +12,6 @@ well that holds on sets that the fit has not seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import math
 
@@ -61,19 +60,16 @@ class Model:
 
 MODEL = Model(
     ceiling=0.998,
-    inliers=Curve(17.8, 6.6),
-    agreement=Curve(0.063, 2.4),
-    cells=Curve(8.65, 8.1),
+    inliers=Curve(18.6, 7.0),
+    agreement=Curve(0.068, 2.3),
+    cells=Curve(9.15, 9.0),
 )
 
 ERROR_SCALE = 0.63
 """Errors are smaller than calibrated standard deviations: these have to cover the largest, too."""
 
-RATES: Mapping[str, Sequence[tuple[float, float]]] = {
-    'essential': ((0.001, 0.98), (0.002, 0.92), (0.005, 0.7), (0.01, 0.0)),
-    'structure': ((0.001, 0.96), (0.002, 0.82), (0.005, 0.0), (0.01, 0.0)),
-}
-"""For each localizer, false-accept rates and the least confidence that keeps to them."""
+RATES = ((0.001, 0.98), (0.002, 0.9), (0.005, 0.7), (0.01, 0.0))
+"""False-accept rates, and the least confidence that keeps to them."""
 
 
 def rate(
@@ -119,12 +115,11 @@ def within(covariance: Array, tolerance: float) -> float:
     return 0.5 * (1.0 + math.erf(deviation / math.sqrt(2.0)))
 
 
-def least_confidence(false_accept_rate: float, localizer: str) -> float:
+def least_confidence(false_accept_rate: float) -> float:
     """Give the confidence that keeps to a false-accept rate, between those that were measured.
 
     Args:
         false_accept_rate: share of all queries, whether they show the place or not.
-        localizer: name; of one that was not measured, as if it were `essential`.
     """
-    rates, confidences = zip(*RATES.get(localizer, RATES['essential']), strict=True)
+    rates, confidences = zip(*RATES, strict=True)
     return float(np.interp(math.log(false_accept_rate), np.log(rates), confidences))

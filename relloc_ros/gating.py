@@ -26,18 +26,18 @@ def gate(localization: Localization, config: LocalizationConfig) -> Localization
     if not refusal and localization.evidence is not None:
         confidence = rate(localization.evidence, localization.num_inliers, pose, config.acceptance)
         localization = replace(localization, confidence=confidence)
-        refusal = _doubt(localization, config.acceptance.max_false_accept_rate)
+        refusal = _doubt(confidence, config.acceptance.max_false_accept_rate)
     if refusal:
         return replace(localization, status=Status.GATED, reason=refusal, camera_pose=None)
     return replace(localization, camera_pose=pose)
 
 
-def _doubt(localization: Localization, false_accept_rate: float) -> str:
-    least = least_confidence(false_accept_rate, localization.localizer)
-    if localization.confidence is None or localization.confidence >= least:
+def _doubt(confidence: float, false_accept_rate: float) -> str:
+    least = least_confidence(false_accept_rate)
+    if confidence >= least:
         return ''
     return (
-        f'confidence {localization.confidence:.3f} is less than the {least:.3f} that '
+        f'confidence {confidence:.3f} is less than the {least:.3f} that '
         f'acceptance.max_false_accept_rate {false_accept_rate:g} takes'
     )
 

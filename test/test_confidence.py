@@ -64,17 +64,12 @@ def test_a_tolerance_costs_confidence():
     assert confidence(wanted=turned) < 0.5 * confidence()
 
 
-@pytest.mark.parametrize('localizer', sorted(RATES))
-def test_a_lower_rate_takes_more_confidence(localizer):
-    rates, confidences = zip(*RATES[localizer], strict=True)
+def test_a_lower_rate_takes_more_confidence():
+    rates, confidences = zip(*RATES, strict=True)
     assert list(rates) == sorted(rates)
     assert list(confidences) == sorted(confidences, reverse=True)
-    for false_accepts, least in RATES[localizer]:
-        assert least_confidence(false_accepts, localizer) == pytest.approx(least)
-    assert least_confidence(1.0, localizer) == 0.0
-    between = least_confidence(np.sqrt(rates[0] * rates[1]), localizer)
+    for false_accepts, least in RATES:
+        assert least_confidence(false_accepts) == pytest.approx(least)
+    assert least_confidence(1.0) == 0.0
+    between = least_confidence(np.sqrt(rates[0] * rates[1]))
     assert between == pytest.approx((confidences[0] + confidences[1]) / 2)
-
-
-def test_a_localizer_that_was_not_measured_is_judged_as_the_default():
-    assert least_confidence(0.002, 'mine') == least_confidence(0.002, 'essential')
