@@ -11,6 +11,7 @@ import signal
 from typing import Any
 
 from lightning_fabric import Fabric
+from torch import distributed
 from torch.multiprocessing.spawn import ProcessException
 
 from relloc_ros.config import TrainingConfig
@@ -83,7 +84,11 @@ class _Call:
         # pycolmap's handler would print a trace when the others of a failed process are ended.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # What was sent shares its memory with the other processes.
-        return self._do(fabric, copy.deepcopy(self._objective), *self._arguments)
+        result = self._do(fabric, copy.deepcopy(self._objective), *self._arguments)
+        # Threads that still hold tensors when Python ends would abort the process.
+        fabric.barrier()
+        distributed.destroy_process_group()
+        return result
 
 
 def _fabric(config: TrainingConfig, num_examples: int) -> Any:
