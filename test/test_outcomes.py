@@ -120,6 +120,12 @@ def test_scored_and_negatives():
 @pytest.mark.parametrize(
     ('localizer', 'settings', 'label'),
     [
+        ('essential', {'essential.pair_estimator': 'rpr'}, 'essential + rpr'),
+        (
+            'essential',
+            {'essential.pair_estimator': 'nc_5pt', 'essential.refinement': 'none'},
+            'essential + nc_5pt + none',
+        ),
         ('essential', {}, 'essential'),
         ('essential', {'essential.refinement': 'local_structure'}, 'essential'),
         ('essential', {'essential.refinement': 'none'}, 'essential + none'),

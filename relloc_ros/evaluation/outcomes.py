@@ -39,12 +39,15 @@ RUN_FILES = (RUN, OUTCOMES)
 
 FORMAT_VERSION = 1
 
-VARIANTS: Mapping[str, tuple[str, str]] = {
-    'essential': ('essential.refinement', 'local_structure'),
-    'retrieval': ('retrieval.interpolation', 'none'),
-    'structure': ('structure.matching', 'retrieved'),
+VARIANTS: Mapping[str, Mapping[str, str]] = {
+    'essential': {
+        'essential.pair_estimator': 'sift_5pt',
+        'essential.refinement': 'local_structure',
+    },
+    'retrieval': {'retrieval.interpolation': 'none'},
+    'structure': {'structure.matching': 'retrieved'},
 }
-"""Of a localizer, the setting that makes another method of it, and the value not worth naming."""
+"""Of a localizer, the settings that make another method of it, and the values not worth naming."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,9 +148,10 @@ class Run:
     @property
     def label(self) -> str:
         """Short name for tables: `essential`, `retrieval + affine`."""
-        key, usual = VARIANTS.get(self.localizer, ('', ''))
-        variant = self.settings.get(key, usual)
-        return self.localizer if variant == usual else f'{self.localizer} + {variant}'
+        usual = VARIANTS.get(self.localizer, {})
+        values = {key: self.settings.get(key, value) for key, value in usual.items()}
+        variants = [str(value) for key, value in values.items() if value != usual[key]]
+        return ' + '.join([self.localizer, *variants])
 
     @property
     def scored(self) -> tuple[Outcome, ...]:
