@@ -117,6 +117,18 @@ class TestContract:
         assert all(torch.equal(one[key], two[key]) for key in one)
 
     @pytest.mark.parametrize('name', NETWORKS)
+    def test_mixed_precision(self, name):
+        network, batch = small(name), make_batch()
+        with torch.autocast('cpu', torch.bfloat16):
+            predicted = network(batch.image_a, batch.image_b)
+            loss = network.loss(predicted, batch)['loss']
+        loss.backward()
+        assert loss.isfinite()
+        gradients = [each.grad for each in network.parameters() if each.requires_grad]
+        assert all(gradient.isfinite().all() for gradient in gradients)
+        assert all(gradient.abs().max() > 0 for gradient in gradients[:1])
+
+    @pytest.mark.parametrize('name', NETWORKS)
     def test_features_of_an_image_are_its_own(self, name):
         network, batch = small(name).eval(), make_batch()
         with torch.no_grad():
@@ -293,6 +305,13 @@ class TestMatching:
         assert (table <= before).all()
         expected = before**3 / before.amax(1, keepdim=True) / before.amax(0, keepdim=True)
         torch.testing.assert_close(table, expected, rtol=1e-4, atol=1e-6)
+
+    def test_half_precision_loses_no_scores(self):
+        scores = torch.full((1, 2, 2, 2, 2), 1e-3)
+        scores[0, 0, 0, 0, 0] = 1e-1
+        filtered = mutual_matching(scores.half())
+        assert (filtered > 0).all()
+        torch.testing.assert_close(filtered, mutual_matching(scores), rtol=1e-2, atol=0)
 
     @pytest.mark.parametrize(('channels_in', 'channels_out'), [(1, 4), (4, 1), (2, 3), (3, 2)])
     def test_4d_convolution_is_the_sum_it_stands_for(self, channels_in, channels_out):

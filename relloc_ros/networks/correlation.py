@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.functional import normalize, relu
 
@@ -63,8 +64,12 @@ def mutual_matching(scores: Tensor) -> Tensor:
         scores: (B, Ha, Wa, Hb, Wb), not negative.
 
     Returns:
-        The same shape: each score times its ratio to the best of its place in A, and in B.
+        The same shape: each score times its ratio to the best of its place in A, and in B. Half
+        precision becomes single.
     """
+    if scores.dtype == torch.float16:
+        # Products of three small scores are less than its smallest number.
+        scores = scores.float()
     best_of_a = scores.amax(dim=(3, 4), keepdim=True)
     best_of_b = scores.amax(dim=(1, 2), keepdim=True)
     return scores * (scores / (best_of_a + EPSILON)) * (scores / (best_of_b + EPSILON))
