@@ -146,6 +146,9 @@ def test_a_run_is_not_begun_or_resumed_over_another(whole_run, office_map, tmp_p
     assert 'trains rpr, not essnet' in capsys.readouterr().err
     assert train('rpr', '--resume', '--output', whole_run, '--set', 'batch_size=2') == 1
     assert 'batch_size=4, which cannot become 2' in capsys.readouterr().err
+    maps = ('--map', office_map) * 2
+    assert train('rpr', '--resume', '--output', whole_run, *maps) == 1
+    assert 'learns from 1 maps' in capsys.readouterr().err
     assert train('rpr', '--resume', '--output', tmp_path / 'none') == 1
     assert 'holds no run to resume' in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in whole_run.iterdir()} == before
@@ -163,7 +166,8 @@ def test_a_run_goes_on_with_the_data_it_was_begun_with(whole_run, tmp_path, caps
 def test_a_finished_run_goes_on_for_more_epochs(whole_run, tmp_path, capsys):
     run = tmp_path / 'run'
     shutil.copytree(whole_run, run)
-    assert train('rpr', '--resume', '--output', run, '--set', 'max_epochs=5') == 0
+    more = ('--set', 'max_epochs=5', '--set', 'learning_rate=1e-3')
+    assert train('rpr', '--resume', '--output', run, *more) == 0
     assert len(rows(run / 'epoch.csv')) == 5
     assert rows(run / 'epoch.csv')[:4] == rows(whole_run / 'epoch.csv')
     assert 'ended after 5 epochs: max_epochs is reached' in capsys.readouterr().err

@@ -87,6 +87,8 @@ def resumed(given: Choices, run: RunFolder) -> Choices:
         DataError: it trains another network, or its description is damaged.
         ConfigError: a setting that has to stay is another one.
     """
+    from relloc_ros.config import flatten
+
     found = run.describe()
     try:
         network = str(found['network'])
@@ -102,8 +104,16 @@ def resumed(given: Choices, run: RunFolder) -> Choices:
             f'{run.folder} trains {network}, not {given.network}: resume it as {network}, or '
             'choose another output'
         )
-    for key, value in given.settings.items():
-        if key not in CHANGEABLE and str(begun.get(key)) != str(value):
+    if given.maps and len(given.maps) != len(maps):
+        raise DataError(
+            f'{run.folder} learns from {len(maps)} maps: give as many in the same order, or leave '
+            'out --map'
+        )
+    # As numbers: 1e-4 is 0.0001.
+    values = {key: value for each in settings_of(given) for key, value in flatten(each).items()}
+    for key in given.settings:
+        value = values[key]
+        if key not in CHANGEABLE and begun.get(key) != value:
             raise ConfigError(
                 f'{run.folder} was begun with {key}={begun.get(key)}, which cannot become {value} '
                 f'now; what can change: {", ".join(sorted(CHANGEABLE))}'
