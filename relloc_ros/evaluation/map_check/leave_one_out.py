@@ -75,10 +75,12 @@ class LeaveOneOut:
     """Localizes images of a map without themselves and those nearly the same."""
 
     def __init__(self, reference_map: ReferenceMap) -> None:
-        """Prepare the default localizer with its default settings."""
+        """Prepare the default localizer, with default settings but for what it may leave out."""
         self.reference_map = reference_map
-        # All pairs are looked at: no image is left out because others suffice.
-        self.config = make_config(LocalizationConfig, {'essential.sufficient_points': 0})
+        # All pairs are looked at: no image is left out because others suffice. What a doubtful
+        # pose says of the map is weighed later.
+        settings = {'essential.sufficient_points': 0, 'acceptance.max_false_accept_rate': 1.0}
+        self.config = make_config(LocalizationConfig, settings)
         self._localizer = EssentialLocalizer(reference_map, self.config)
         self._thread_pools = ThreadpoolController()
         self._directions: Array = reference_map.rotations[:, 2]
