@@ -18,7 +18,7 @@ from relloc_ros.vision.absolute_pose import absolute_residuals
 
 __all__ = ['CameraDeviation', 'estimate_deviation']
 
-SCALES_PX = (8.0, 5.6, 4.0, 2.8, 2.0, 1.4, 1.0, 1.0, 1.0)
+SCALES_PX = (8.0, 4.0, 2.0, 1.0, 1.0)
 """Of the Cauchy loss, one for each step: many points that fit the right camera are far from where
 the wrong one has them."""
 FAR = 12.0
