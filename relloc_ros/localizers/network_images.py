@@ -38,9 +38,7 @@ def images_folder(reference_map: ReferenceMap, settings: EssentialConfig) -> Pat
     for folder in folders:
         if (folder / first).is_file():
             return folder
-    looked = (
-        ' or '.join(map(str, folders)) or 'no place: the map does not name its source'
-    )
+    looked = ' or '.join(map(str, folders)) or 'no place: the map does not name its source'
     raise MapError(
         f'pair estimator {settings.pair_estimator} looks at the images of map '
         f'{reference_map.path}, which holds none; {first} was looked for in {looked}: set '
