@@ -192,7 +192,7 @@ class AcceptanceConfig:
     """Which poses are right, and how often a wrong one may be accepted."""
 
     max_false_accept_rate: float = setting(
-        0.002,
+        0.005,
         'Share of images that may be given a wrong pose: poses of less confidence than that '
         'takes are GATED; 1 gates none.',
         ge=0.001,
@@ -207,6 +207,10 @@ class AcceptanceConfig:
     )
     orientation_tolerance_deg: float = setting(
         0.0, 'A pose turned by more than this is wrong; 0 as there.', unit='deg', ge=0, le=180
+    )
+    check_camera: bool = setting(
+        True,
+        'An image that another focal length or principal point would fit much better is GATED.',
     )
 
 

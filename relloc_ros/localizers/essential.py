@@ -130,9 +130,10 @@ class EssentialLocalizer(RigLocalizer):
         """Estimate the pose of the body from what its cameras show."""
         timer = StageTimer()
         solution = self._solve(views, seed, timer)
-        with timer('camera'):
-            threshold_px = self.config.essential.reprojection_threshold_px
-            solution = taken_as_calibrated(solution, views, threshold_px)
+        if self.config.acceptance.check_camera:
+            with timer('camera'):
+                threshold_px = self.config.essential.reprojection_threshold_px
+                solution = taken_as_calibrated(solution, views, threshold_px)
         return answer('essential', views, solution, timer.milliseconds)
 
     def _choose(self, features: QueryFeatures, retrieved: NDArray[np.intp]) -> NDArray[np.intp]:

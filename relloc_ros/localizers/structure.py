@@ -114,9 +114,10 @@ class StructureLocalizer(RigLocalizer):
         timer = StageTimer()
         with timer('absolute_pose'):
             solution = self._solve(views, seed)
-        with timer('camera'):
-            threshold_px = self.config.structure.reprojection_threshold_px
-            solution = taken_as_calibrated(solution, views, threshold_px)
+        if self.config.acceptance.check_camera:
+            with timer('camera'):
+                threshold_px = self.config.structure.reprojection_threshold_px
+                solution = taken_as_calibrated(solution, views, threshold_px)
         return answer('structure', views, solution, timer.milliseconds)
 
     def _solve(self, views: Sequence[PlacedSighting], seed: int) -> Solution:

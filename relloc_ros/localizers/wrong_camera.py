@@ -24,7 +24,7 @@ __all__ = ['taken_as_calibrated']
 TOLERANCES = np.array([0.01, 0.005, 0.01, 0.01])
 """Good calibrations are off by so much: focal length, difference of the two, principal point in
 focal lengths. Shear and radial distortion are not judged: a rolling shutter has both."""
-SIGMAS = 2.0
+SIGMAS = 2.5
 """By so many standard deviations, of residuals counted once for each map image, more than that."""
 MIN_POINTS = 120
 """Fewer say too little of a camera."""

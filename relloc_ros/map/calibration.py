@@ -26,6 +26,7 @@ INLIERS = 100
 LOCALIZER_BLOCKS = ('essential', 'retrieval', 'structure')
 CHANGE_NO_POSE = frozenset(
     (
+        'acceptance.check_camera',
         'acceptance.max_false_accept_rate',
         'acceptance.orientation_tolerance_deg',
         'acceptance.position_tolerance',

@@ -79,7 +79,11 @@ class LeaveOneOut:
         self.reference_map = reference_map
         # All pairs are looked at: no image is left out because others suffice. What a doubtful
         # pose says of the map is weighed later.
-        settings = {'essential.sufficient_points': 0, 'acceptance.max_false_accept_rate': 1.0}
+        settings = {
+            'essential.sufficient_points': 0,
+            'acceptance.max_false_accept_rate': 1.0,
+            'acceptance.check_camera': False,
+        }
         self.config = make_config(LocalizationConfig, settings)
         self._localizer = EssentialLocalizer(reference_map, self.config)
         self._thread_pools = ThreadpoolController()
