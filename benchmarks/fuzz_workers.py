@@ -179,5 +179,9 @@ def slowness() -> float:
 
 
 def _peak() -> int:
-    """Bytes that this process had at most."""
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Bytes that this process had at most; `resource` would count those of its parent, too."""
+    status = Path('/proc/self/status')
+    if not status.exists():
+        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    lines = (line.split() for line in status.read_text().splitlines())
+    return 1024 * next(int(words[1]) for words in lines if words[0] == 'VmHWM:')

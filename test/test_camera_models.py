@@ -21,12 +21,12 @@ import pytest
 
 from relloc_ros.camera import Camera
 from relloc_ros.camera_info import camera_from_camera_info, camera_info_fields
-from relloc_ros.config import LocalizationConfig
+from relloc_ros.config import LocalizationConfig, make_config
 from relloc_ros.geometry import RigidTransform, rotation_angle
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import PosedImage, read_image, read_source
 from relloc_ros.pipeline import Relocalizer
-from relloc_ros.structures import Localization
+from relloc_ros.structures import Localization, Status
 
 EXAMPLE = Path(__file__).parent.parent / 'examples' / 'fr3_office'
 QUERIES = (0, 2, 3)
@@ -193,6 +193,13 @@ def test_calibration_of_another_readout_is_not_alike(
     camera = camera_from_camera_info(forgotten.camera_info(PINHOLE))
     posed = posed_images[0]
     image = part.image(as_seen_by(PINHOLE, posed))
-    pose = pose_of(relocalizer.process_message(message(image), camera))
+    refused = relocalizer.process_message(message(image), camera)
+    assert refused.status is Status.GATED
+    assert 'contradicts the calibration of its camera: a principal point' in refused.reason
+    config = make_config(
+        LocalizationConfig, {'resized_images': True, 'acceptance.check_camera': False}
+    )
+    credulous = Relocalizer(relocalizer.reference_map, config)
+    pose = pose_of(credulous.process_message(message(image), camera))
     # 61 and 41 of 530 pixels are 7.9 degrees; what is left of them after the fit is far off.
     assert rotation_angle((pose.inverse() @ expected[0]).rotation) > np.radians(3.0)

@@ -113,10 +113,10 @@ def _most_matches(
     dimensions: int | None = None,
 ) -> int:
     """Count the matches with the map image that has most, all or its strongest keypoints."""
-    compact = reference_map.compact(descriptors, dimensions)
+    compact = reference_map.ready.compact(descriptors, dimensions)
     counts = [0]
     for image in images:
-        reference = reference_map.keypoints(image.index)
+        reference = reference_map.ready.of(image.index)
         assert reference.compact is not None
         search = compact, reference.compact[:num_strongest, :dimensions]
         found = match_mutual_ratio(

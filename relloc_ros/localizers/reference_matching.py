@@ -218,10 +218,13 @@ def choose_reference_images(
     Returns:
         Indices of at most `max_images` map images, in the order in which they are worth matching.
     """
-    strongest = reference_map.outline(query.descriptors[:RANKING_KEYPOINTS])
+    ready = reference_map.ready
+    strongest = ready.outline(query.descriptors[:RANKING_KEYPOINTS])
     counts = _each(
         retrieved,
-        lambda index: len(match_mutual_ratio(strongest, reference_map.outlines(index), ratio)),
+        lambda index: len(
+            match_mutual_ratio(strongest, reference_map.ready.outlines(index), ratio)
+        ),
     )
     ranked = retrieved[np.argsort(-np.array(counts), kind='stable')]
     return ranked[select_diverse(reference_map.centres[ranked], max_images, distance_limits)]
@@ -234,7 +237,7 @@ def match_images(
     matcher: Matcher,
 ) -> list[MatchedImage]:
     """Match the query with map images, in their order."""
-    keypoints = replace(query.keypoints, compact=reference_map.compact(query.descriptors))
+    keypoints = replace(query.keypoints, compact=reference_map.ready.compact(query.descriptors))
     return _each(indices, lambda index: _matched_image(reference_map, keypoints, index, matcher))
 
 
@@ -263,5 +266,5 @@ def _matched_image(
         cam_from_map=reference_map.cam_from_map(index),
         focal_length=reference_map.camera(index).mean_focal_length,
         features=reference_map.features(index),
-        matches=matcher.match(query, reference_map.keypoints(index)),
+        matches=matcher.match(query, reference_map.ready.of(index)),
     )

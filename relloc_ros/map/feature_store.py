@@ -80,7 +80,7 @@ class FeatureStore:
         """
         self._path = path
         self._dimension = DESCRIPTOR_DIMENSIONS[features]
-        self._cache_bytes = cache_bytes
+        self.cache_bytes = cache_bytes
         self._cached_bytes = 0
         self._cache: OrderedDict[int, MapFeatures] = OrderedDict()
         self._lock = Lock()
@@ -250,6 +250,6 @@ class FeatureStore:
                 return
             self._cache[image_id] = features
             self._cached_bytes += features.num_bytes
-            while self._cached_bytes > self._cache_bytes and self._cache:
+            while self._cached_bytes > self.cache_bytes and self._cache:
                 _, dropped = self._cache.popitem(last=False)
                 self._cached_bytes -= dropped.num_bytes

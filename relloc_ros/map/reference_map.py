@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from functools import cached_property, lru_cache
 from pathlib import Path
 from types import TracebackType
 
@@ -24,23 +23,15 @@ from relloc_ros.map.image_index import ImageIndex, StoredIndex, image_digest
 from relloc_ros.map.image_search import ImageSearch
 from relloc_ros.map.locks import reading
 from relloc_ros.map.points import MapPoints
+from relloc_ros.map.ready_keypoints import ReadyKeypoints
 from relloc_ros.map.thumbnails import read_thumbnail
 from relloc_ros.vision.features import FeatureExtractor, create_extractor
 from relloc_ros.vision.global_descriptors import GLOBAL_DESCRIPTORS, GlobalDescriptor
-from relloc_ros.vision.matching import Keypoints, compact_basis
 
 __all__ = ['MapFeatures', 'ReferenceMap']
 
 FloatArray = NDArray[np.float32]
 IndexArray = NDArray[np.int64]
-
-COMPACT_SAMPLE_IMAGES = 32
-OUTLINE_KEYPOINTS = 512
-OUTLINE_DIMENSIONS = 32
-OUTLINES_KEPT = 512
-"""64 KiB each."""
-KEYPOINTS_MB = 4
-"""Of one image, with their descriptors in full and compact: 1.5 MiB for 2000."""
 
 
 class ReferenceMap:
@@ -61,9 +52,7 @@ class ReferenceMap:
         cameras: by camera ID.
         points: 3D points; None before `relloc map triangulate`.
         calibrations: of the covariances; none before `relloc map calibrate`.
-        keypoints: of an image by its index, ready for matching; the latest are kept.
-        outlines: `outline` of the strongest keypoints of an image, by its index; the latest are
-            kept.
+        ready: keypoints of its images, ready for matching.
     """
 
     def __init__(
@@ -75,7 +64,6 @@ class ReferenceMap:
         descriptor: GlobalDescriptor,
         generation: Generation,
         weights_folder: str = '',
-        keypoints_kept: int = 1,
     ) -> None:
         """Put an opened map together; use `open`."""
         self.path = path
@@ -99,8 +87,7 @@ class ReferenceMap:
         self._descriptor = descriptor
         self._features_weights = manifest.features_weights
         self.extractor: FeatureExtractor = create_extractor(self.config.features, weights_folder)
-        self.outlines = lru_cache(OUTLINES_KEPT)(self._outline_of_image)
-        self.keypoints = lru_cache(keypoints_kept)(self._keypoints_of_image)
+        self.ready = ReadyKeypoints(store, self.cameras, index.entries, self.extractor)
 
     @classmethod
     def open(
@@ -129,16 +116,7 @@ class ReferenceMap:
             )
             resources.callback(store.close)
             check_database(path, index, store)
-            opened = cls(
-                path,
-                manifest,
-                index,
-                store,
-                descriptor,
-                generation,
-                weights_folder,
-                descriptor_cache_mb // KEYPOINTS_MB,
-            )
+            opened = cls(path, manifest, index, store, descriptor, generation, weights_folder)
             opened._resources = resources.pop_all()
         return opened
 
@@ -220,36 +198,6 @@ class ReferenceMap:
             MapError: damaged database.
         """
         return self._store.features(int(self._entries.image_ids[index]), self.camera(index))
-
-    def compact(self, descriptors: FloatArray, dimensions: int | None = None) -> FloatArray:
-        """Put unit descriptors (M, D) into few numbers (M, C), to search the map's quickly."""
-        return np.asarray(descriptors @ self._compact_basis[:, :dimensions])
-
-    def outline(self, descriptors: FloatArray) -> FloatArray:
-        """Give unit descriptors (M, D) in very few numbers (M, C), of unit length again.
-
-        They tell which images look alike, not which keypoints are the same.
-        """
-        few = self.compact(descriptors, OUTLINE_DIMENSIONS)
-        return few / np.maximum(np.linalg.norm(few, axis=1, keepdims=True), 1e-6)
-
-    def _keypoints_of_image(self, index: int) -> Keypoints:
-        """All keypoints of an image, ready for matching."""
-        features, camera = self.features(index), self.camera(index)
-        descriptors = self.extractor.unit_descriptors(features.descriptors)
-        size = (camera.width, camera.height)
-        return Keypoints(features.points2D, descriptors, size, self.compact(descriptors))
-
-    def _outline_of_image(self, index: int) -> FloatArray:
-        """Outline of the strongest keypoints of an image."""
-        strongest = self.features(index).descriptors[:OUTLINE_KEYPOINTS]
-        return self.outline(self.extractor.unit_descriptors(strongest))
-
-    @cached_property
-    def _compact_basis(self) -> FloatArray:
-        step = -(-self.num_images // COMPACT_SAMPLE_IMAGES)
-        sample = [self.features(index).descriptors for index in range(0, self.num_images, step)]
-        return compact_basis(self.extractor.unit_descriptors(np.concatenate(sample)))
 
     def thumbnail(self, index: int) -> NDArray[np.uint8] | None:
         """Small copy of an image, BGR; None where the map has none or it cannot be read."""
