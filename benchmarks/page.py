@@ -112,10 +112,11 @@ def _table(lines: Sequence[str]) -> str:
 
 def _machines(records: Sequence[Record]) -> list[str]:
     """Say where it was measured: one line, if all parts ran on one machine."""
-    return list(dict.fromkeys(_machine(record.machine) for record in records))
+    return list(dict.fromkeys(describe_machine(record.machine) for record in records))
 
 
-def _machine(machine: Mapping[str, Any]) -> str:
+def describe_machine(machine: Mapping[str, Any]) -> str:
+    """Say what a record tells of its machine."""
     parts = (
         machine['processor'],
         f'{machine["usable_cores"]} cores',

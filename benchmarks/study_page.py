@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The page docs/study_essential.md, made of raw outputs; nothing is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from page import describe_machine
+from record import Record
+from speed_tables import row
+from study_figures import Ours, Published
+from study_plan import Plan
+from study_scenes import REAL, UNRELATED, Scene
+from study_tables import features_table, generalization_table, state_of_the_art_table
+from study_trainings import TrainingResult, read_trainings
+from study_verdicts import FINDINGS, verdict
+
+__all__ = ['make_page', 'write_page']
+
+TEMPLATE = 'study_essential.md.jinja'
+
+
+def write_page(plan: Plan, results: Path, output: Path) -> None:
+    """Write the page.
+
+    Args:
+        plan: of the study.
+        results: raw outputs.
+        output: Markdown file.
+
+    Raises:
+        DataError: a raw output is damaged.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(make_page(plan, results), encoding='utf-8')
+
+
+def make_page(plan: Plan, results: Path) -> str:
+    """Write Markdown."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    ours = Ours(plan, results)
+    trainings = read_trainings(plan, results)
+    cells, queries, localized = ours.counts()
+    planned = sum(step.sort == 'cell' for step in plan.steps.values())
+    return environment.get_template(TEMPLATE).render(
+        scale=plan.choice.scale,
+        what=plan.scale.what,
+        machines=_machines(ours.records, trainings),
+        cells=cells,
+        planned=planned,
+        queries=queries,
+        localized=localized,
+        findings=_findings(ours),
+        table_2='\n'.join(state_of_the_art_table(ours)),
+        table_3='\n'.join(generalization_table(ours)),
+        table_4='\n'.join(features_table(ours)),
+        is_pretrained=ours.is_pretrained,
+        scenes='\n'.join(_scene_table(plan)),
+        trainings='\n'.join(_training_table(trainings)) if trainings else '',
+        unfinished=[f'{each.network} of {each.lot}' for each in trainings if not each.is_done],
+        network_side=plan.scale.network_side,
+        revisions=list(dict.fromkeys(record.revision or '?' for record in ours.records)),
+        dates=sorted(record.date[:10] for record in ours.records if record.date),
+        minutes=sum(record.seconds for record in ours.records) / 60,
+    )
+
+
+def _findings(ours: Ours) -> list[Mapping[str, Any]]:
+    found = []
+    for finding in FINDINGS:
+        here = list(finding.compare(ours))
+        there = list(finding.compare(Published()))
+        found.append(
+            {
+                'letter': finding.letter,
+                'claim': finding.claim,
+                'criterion': finding.criterion,
+                'verdict': verdict(here),
+                'paper': verdict(there),
+                'comparisons': here,
+            }
+        )
+    return found
+
+
+def _machines(records: Sequence[Record], trainings: Sequence[TrainingResult]) -> list[str]:
+    machines = [*(record.machine for record in records), *(each.machine for each in trainings)]
+    return list(dict.fromkeys(_machine(machine) for machine in machines if machine))
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    gpu = machine.get('gpu', '')
+    return describe_machine(machine) + (f', GPU {gpu}' if gpu else '')
+
+
+def _scene_table(plan: Plan) -> list[str]:
+    scale = plan.scale
+    lines = ['| scene | kind | seed | map images | queries | size | networks |', '|---' * 7 + '|']
+    for scene in plan.scenes:
+        is_real, is_tested = scene.kind == REAL, scene.lot != UNRELATED
+        cells = [scene.name, scene.kind, '' if is_real else str(scene.seed)]
+        cells += ['all of map.txt'] if is_real else [str(scale.map_images)]
+        queries = f'{"at most " if is_real else ""}{scale.queries}' if is_tested else ''
+        cells += [queries, f'{scene.shorter_side} px the shorter side' if is_real else scale.size]
+        lines.append(row([*cells, _role(scene)]))
+    return lines
+
+
+def _role(scene: Scene) -> str:
+    if scene.lot == UNRELATED:
+        return 'trained on, not tested'
+    return f'trained on (`{scene.lot}`) and tested' if scene.lot else 'tested only'
+
+
+def _training_table(trainings: Sequence[TrainingResult]) -> list[str]:
+    lines = [
+        '| network | trained on | begun with | backbone | shorter side, crop | batch | precision '
+        '| learning rate | pairs | steps | epochs | best | took |',
+        '|---' * 13 + '|',
+    ]
+    for each in trainings:
+        settings = each.settings
+        lines.append(
+            row(
+                [
+                    *(each.network, each.lot, each.begun_with),
+                    f'{settings["backbone"]}, {settings["last_stage"]} stages',
+                    f'{settings["shorter_side"]}, {settings["crop"]} px',
+                    *(str(settings['batch_size']), settings['precision']),
+                    f'{settings["learning_rate"]:g}',
+                    *(str(each.pairs), str(each.steps)),
+                    f'{each.epochs} of at most {settings["max_epochs"]}',
+                    *(str(each.best_epoch), f'{each.seconds / 60:.1f} min'),
+                ]
+            )
+        )
+    return lines

@@ -1,0 +1,233 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of the study of essential matrices, and what each of them depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+import hashlib
+
+from study_methods import LAYER, Method, methods_of
+from study_scales import SCALES, Scale
+from study_scenes import REAL, UNRELATED, Column, Scene, columns_of, made_scenes, real_scenes
+
+__all__ = ['REAL_SETS', 'Choice', 'Plan', 'Step', 'Training']
+
+REAL_SETS = ('redkitchen', 'south_building', 'castle_p30')
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user has chosen, kept in RESULTS/study.json.
+
+    Attributes:
+        scale: name of one.
+        epochs: most epochs of a training, if others than those of the scale.
+        backbone: name of the file that all networks begin with; '' for random weights.
+        real: shorter side of the images, pixels, of each real set that takes part.
+    """
+
+    scale: str
+    epochs: int | None
+    backbone: str
+    real: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A network trained on the maps of a lot of scenes."""
+
+    network: str
+    lot: str
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f'{self.network}-{self.lot}'
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command.
+
+    Attributes:
+        name: sort/thing, also that of its folder in RESULTS.
+        command: with RESULTS, DATA and BACKBONE for what may lie elsewhere.
+        needs: names of the steps before it.
+        limit: further arguments, which may change without a new beginning.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    limit: tuple[str, ...] = ()
+
+    @property
+    def sort(self) -> str:
+        """`scene`, `map`, `train`, `initial` or `cell`."""
+        return self.name.partition('/')[0]
+
+    @property
+    def wants_data(self) -> bool:
+        """Whether it reads a real set."""
+        return any(part.startswith('DATA/') for part in self.command)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All steps, in an order in which they can be done."""
+
+    choice: Choice
+
+    @cached_property
+    def scale(self) -> Scale:
+        """Sizes; epochs as chosen."""
+        scale = SCALES[self.choice.scale]
+        return replace(scale, epochs=self.choice.epochs or scale.epochs)
+
+    @cached_property
+    def scenes(self) -> tuple[Scene, ...]:
+        """All scenes."""
+        return (*made_scenes(self.scale), *real_scenes(self.choice.real))
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """What is tested."""
+        return columns_of(self.scenes)
+
+    @cached_property
+    def trainings(self) -> tuple[Training, ...]:
+        """All trainings; each after those whose weights it begins with."""
+        found = [Training('essnet', UNRELATED)]
+        for lot in dict.fromkeys(scene.lot for scene in self.scenes if scene.lot):
+            if lot != UNRELATED:
+                found += [Training('essnet', lot), Training('nc_essnet', lot)]
+        # As in the paper, relative poses are regressed for rooms only.
+        for network in ('rpr', 'relocnet'):
+            found += [Training(network, lot) for lot in ('rooms', UNRELATED)]
+        return (*found, Training(*LAYER.split('-')))
+
+    @cached_property
+    def methods(self) -> tuple[Method, ...]:
+        """All methods, each tested on all scenes that are tested."""
+        return methods_of([each.name for each in self.trainings])
+
+    @cached_property
+    def steps(self) -> dict[str, Step]:
+        """All steps by name."""
+        steps = (
+            *self._scene_steps(),
+            *self._training_steps(),
+            self._initial_step(),
+            *self._cell_steps(),
+        )
+        return {step.name: step for step in steps}
+
+    def _scene_steps(self) -> Iterator[Step]:
+        scale = self.scale
+        for scene in self.scenes:
+            folder, name = _folder(scene), f'scene/{scene.name}'
+            if scene.kind != REAL:
+                command = ['relloc', 'synth', '--output', folder, '--scene', scene.kind]
+                command += ['--seed', str(scene.seed), '--count', str(scale.map_images)]
+                command += ['--queries', str(scale.queries), '--size', scale.size]
+                yield Step(name, tuple(command))
+            command = ['relloc', 'map', 'build', folder, '--list', f'{folder}/map.txt']
+            command += ['--output', f'RESULTS/map/{scene.name}']
+            needs = () if scene.kind == REAL else (name,)
+            yield Step(f'map/{scene.name}', tuple(command), needs)
+
+    def _training_steps(self) -> Iterator[Step]:
+        for training in self.trainings:
+            needs = [f'map/{each.name}' for each in self.scenes if each.lot == training.lot]
+            command = ['relloc', 'train', training.network]
+            command += ['--output', f'RESULTS/train/{training.name}']
+            for name in needs:
+                command += ['--map', f'RESULTS/{name}']
+            for key, value in {**self.scale.network, **self.scale.training}.items():
+                command += ['--set', f'{key}={value}']
+            if self.choice.backbone:
+                command += ['--backbone', 'BACKBONE']
+            elif training.name == LAYER:
+                # Its features stay as they are, and random ones have little to match by.
+                needs.append(f'train/essnet-{UNRELATED}')
+                command += ['--backbone', f'RESULTS/{needs[-1]}/best.safetensors']
+            limit = ('--set', f'max_epochs={self.scale.epochs}')
+            yield Step(f'train/{training.name}', tuple(command), tuple(needs), limit)
+
+    def _initial_step(self) -> Step:
+        settings = (f'{key}={value}' for key, value in self.scale.network.items())
+        backbone = ('--backbone', 'BACKBONE') if self.choice.backbone else ()
+        command = ('study_initial.py', 'RESULTS/initial/features', *settings, *backbone)
+        return Step('initial/features', command)
+
+    def _cell_steps(self) -> Iterator[Step]:
+        for method in self.methods:
+            for scene in self.scenes:
+                if scene.lot != UNRELATED:
+                    yield self._cell(method, scene)
+
+    def _cell(self, method: Method, scene: Scene) -> Step:
+        name, folder = f'cell/{method.name}/{scene.name}', _folder(scene)
+        queries = f'RESULTS/queries/{scene.name}' if scene.kind == REAL else f'{folder}/query'
+        command = ['relloc', 'evaluate', folder, '--list', f'{queries}.txt', '--no-report']
+        command += ['--map', f'RESULTS/map/{scene.name}', '--output', f'RESULTS/{name}']
+        settings = method.settings(
+            scene.is_indoors, scene.shorter_side, self.scale.network_side, self.scale.stride
+        )
+        for key, value in settings.items():
+            command += ['--set', f'{key}={value}']
+        return Step(name, tuple(command), (f'map/{scene.name}', *method.needs))
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """Of each step what it begins with and what it ends with, joined by a dash.
+
+        Steps of the same first part differ in how far they go, themselves or those they need.
+        """
+        found: dict[str, str] = {}
+        for step in self.steps.values():
+            parts = [found[name].split('-') for name in step.needs]
+            backbone = self.choice.backbone if 'BACKBONE' in step.command else ''
+            begun = _digest(*step.command, backbone, *(part[0] for part in parts))
+            ended = _digest(begun, *step.limit, *(part[1] for part in parts))
+            found[step.name] = f'{begun}-{ended}'
+        return found
+
+    def named(self, names: Sequence[str]) -> set[str]:
+        """Find the steps whose names begin so, with or without their sort; all without names.
+
+        Raises:
+            KeyError: none does.
+        """
+        if not names:
+            return set(self.steps)
+        wanted: set[str] = set()
+        for name in names:
+            found = {
+                step
+                for step in self.steps
+                if step.startswith(name) or step.partition('/')[2].startswith(name)
+            }
+            if not found:
+                raise KeyError(name)
+            wanted |= found
+        return wanted
+
+    def with_needs(self, names: set[str]) -> list[Step]:
+        """Give these steps and all that they need, in order."""
+        wanted = set(names)
+        for step in reversed(self.steps.values()):
+            if step.name in wanted:
+                wanted.update(step.needs)
+        return [step for step in self.steps.values() if step.name in wanted]
+
+
+def _folder(scene: Scene) -> str:
+    return f'DATA/{scene.name}' if scene.kind == REAL else f'RESULTS/scene/{scene.name}'
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256('\0'.join(parts).encode()).hexdigest()[:12]
