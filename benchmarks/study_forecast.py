@@ -16,10 +16,15 @@ from rich.table import Table
 from study_figures import valid_record
 from study_plan import Plan, Step
 from study_runs import Places, argv_of
+from study_scenes import REAL
 from study_trainings import steps_done
+
+from relloc_ros.config import TrainingConfig
 
 __all__ = ['Forecast', 'forecast', 'read_dry_run', 'show_forecast']
 
+VALIDATION_PART = 6
+"""`relloc train` holds out one image in so many."""
 SECONDS = {'s': 1.0, 'min': 60.0, 'h': 3600.0, 'days': 86400.0}
 
 
@@ -76,7 +81,7 @@ def _of_training(plan: Plan, step: Step, places: Places, is_left: bool) -> Forec
         return Forecast(step.name, 1, 1, '', 0.0)
     needs = [name for name in step.needs if not valid_record(plan, places.results, name)]
     if needs:
-        return Forecast(step.name, 1, 0, f'{needs[0]} is not there yet', None)
+        return Forecast(step.name, 1, 0, f'{_most_steps(plan, step)}{needs[0]} is missing', None)
     found = subprocess.run(
         [*argv_of(step, places), '--dry-run'],
         stdin=subprocess.DEVNULL,
@@ -93,6 +98,19 @@ def _of_training(plan: Plan, step: Step, places: Places, is_left: bool) -> Forec
     left = max(0, total - steps_done(places.results / step.name))
     how = f'{left} of {total} steps, {seconds:.3g} s each, and validation'
     return Forecast(step.name, 1, 0, how, left * seconds)
+
+
+def _most_steps(plan: Plan, step: Step) -> str:
+    """Say how many steps a training takes if each image gets all its pairs."""
+    lot = next(each.lot for each in plan.trainings if step.name == f'train/{each.name}')
+    scenes = [scene for scene in plan.scenes if scene.lot == lot]
+    if any(scene.kind == REAL for scene in scenes):
+        return ''
+    scale, usual = plan.scale, TrainingConfig()
+    pairs = int(scale.training.get('pairs_per_image', usual.pairs_per_image))
+    batch = int(scale.training.get('batch_size', usual.batch_size))
+    images = len(scenes) * (scale.map_images - scale.map_images // VALIDATION_PART)
+    return f'at most {images * pairs // batch * scale.epochs} steps; '
 
 
 def read_dry_run(text: str) -> tuple[float, int] | None:
@@ -114,9 +132,12 @@ def show_forecast(forecasts: Sequence[Forecast], jobs: int) -> None:
     output.print(table)
     known = sum(each.seconds or 0.0 for each in forecasts)
     is_open = any(each.seconds is None for each in forecasts)
-    at_least = 'at least ' if is_open else ''
     several = f'; with --jobs {jobs} less, as far as the machine has room' if jobs > 1 else ''
-    output.print(f'{at_least}{_duration(known)} one after the other{several}')
+    output.print(
+        f'{"at least " if is_open else ""}{_duration(known)} one after the other{several}'
+    )
+    if is_open:
+        output.print('for a better answer do one of each first, for example by --only map/')
     output.print('nothing was written: to run it, leave out --dry-run')
 
 

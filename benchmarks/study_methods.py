@@ -27,6 +27,7 @@ FIVE_PAIRS: Mapping[str, str | int] = {
     'essential.max_pairs': 5,
     'essential.sufficient_points': 0,
     'essential.min_agreeing_pairs': 2,
+    'descriptor_cache_mb': 512,
 }
 
 ANGLES_DEG = {'sift_5pt': (15, 5), 'essnet': (5, 5), 'nc_essnet': (5, 5), 'nc_5pt': (20, 15)}

@@ -394,6 +394,33 @@ def test_what_needs_a_failed_step_is_not_run(
     assert 'exit code 1' in failed['scene/room_1']
 
 
+def test_an_interrupted_training_is_noted_and_goes_on(
+    study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(study, 'tiny')
+    name = 'train/rpr-rooms'
+    for step in plan.with_needs({name})[:-1]:
+        write_record(study, plan, tmp_path, step.name)
+    resumed: list[bool] = []
+
+    def interrupts(step: Any, places: Any, *, resumes: bool = False) -> list[str]:
+        resumed.append(resumes)
+        code = (
+            'import os, pathlib, signal, time; '
+            f'p = pathlib.Path({str(places.results / step.name)!r}); p.mkdir(exist_ok=True); '
+            '(p / "run.yaml").touch(); os.kill(os.getppid(), signal.SIGINT); time.sleep(300)'
+        )
+        return [sys.executable, '-S', '-c', code]
+
+    monkeypatch.setattr(study.runs, 'argv_of', interrupts)
+    steps = plan.with_needs({name})
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            study.runs.run_steps(plan, steps, study.runs.Places(tmp_path), jobs=1)
+        assert study.record.read_record(tmp_path, name).outcome == 'interrupted'
+    assert resumed == [False, True]
+
+
 def test_commands_name_files_where_they_are(study: Any, tmp_path: Path) -> None:
     plan = make_plan(study, 'tiny', real={'redkitchen': 480})
     places = study.runs.Places(tmp_path / 'out', tmp_path / 'sets')
