@@ -110,6 +110,14 @@ class Ours:
         scored = [outcome for run in runs for outcome in run.scored]
         return len(runs), len(scored), sum(outcome.localized for outcome in scored)
 
+    def answers(self, method: str) -> tuple[int, list[PoseError]]:
+        """Queries of a method over all its cells, and the errors of those that have a pose."""
+        steps = [step for step in self._cells if step.split('/')[1] == method]
+        runs = [run for step in steps if (run := self._run(step)) is not None]
+        scored = [outcome for run in runs for outcome in run.scored]
+        errors = [each.error for each in scored if each.localized and each.error is not None]
+        return len(scored), errors
+
     @cached_property
     def records(self) -> list[Record]:
         """Of all steps done as the plan wants them."""

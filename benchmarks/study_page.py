@@ -14,7 +14,12 @@ from speed_tables import row
 from study_figures import Ours, Published
 from study_plan import Plan
 from study_scenes import REAL, UNRELATED, Scene
-from study_tables import features_table, generalization_table, state_of_the_art_table
+from study_tables import (
+    answers_table,
+    features_table,
+    generalization_table,
+    state_of_the_art_table,
+)
 from study_trainings import TrainingResult, read_trainings
 from study_verdicts import FINDINGS, verdict
 
@@ -66,9 +71,10 @@ def make_page(plan: Plan, results: Path) -> str:
         table_2='\n'.join(state_of_the_art_table(ours)),
         table_3='\n'.join(generalization_table(ours)),
         table_4='\n'.join(features_table(ours)),
+        answers='\n'.join(answers_table(ours, [each.name for each in plan.methods])),
         is_pretrained=ours.is_pretrained,
         scenes='\n'.join(_scene_table(plan)),
-        trainings='\n'.join(_training_table(trainings)) if trainings else '',
+        trainings='\n'.join(_training_table(plan, trainings)) if trainings else '',
         unfinished=[f'{each.network} of {each.lot}' for each in trainings if not each.is_done],
         network_side=plan.scale.network_side,
         revisions=list(dict.fromkeys(record.revision or '?' for record in ours.records)),
@@ -124,7 +130,7 @@ def _role(scene: Scene) -> str:
     return f'trained on (`{scene.lot}`) and tested' if scene.lot else 'tested only'
 
 
-def _training_table(trainings: Sequence[TrainingResult]) -> list[str]:
+def _training_table(plan: Plan, trainings: Sequence[TrainingResult]) -> list[str]:
     lines = [
         '| network | trained on | begun with | backbone | shorter side, crop | batch | precision '
         '| learning rate | pairs | steps | epochs | best | took |',
@@ -141,9 +147,13 @@ def _training_table(trainings: Sequence[TrainingResult]) -> list[str]:
                     *(str(settings['batch_size']), settings['precision']),
                     f'{settings["learning_rate"]:g}',
                     *(str(each.pairs), str(each.steps)),
-                    f'{each.epochs} of at most {settings["max_epochs"]}',
-                    *(str(each.best_epoch), f'{each.seconds / 60:.1f} min'),
+                    f'{each.epochs} of at most {max(plan.scale.epochs, each.epochs)}',
+                    *(str(each.best_epoch), _duration(each.seconds)),
                 ]
             )
         )
     return lines
+
+
+def _duration(seconds: float) -> str:
+    return f'{seconds:.0f} s' if seconds < 120 else f'{seconds / 60:.0f} min'

@@ -172,7 +172,14 @@ class Plan:
     def _cell(self, method: Method, scene: Scene) -> Step:
         name, folder = f'cell/{method.name}/{scene.name}', _folder(scene)
         queries = f'RESULTS/queries/{scene.name}' if scene.kind == REAL else f'{folder}/query'
-        command = ['relloc', 'evaluate', folder, '--list', f'{queries}.txt', '--no-report']
+        command = [
+            'study_evaluate.py',
+            'evaluate',
+            folder,
+            '--list',
+            f'{queries}.txt',
+            '--no-report',
+        ]
         command += ['--map', f'RESULTS/map/{scene.name}', '--output', f'RESULTS/{name}']
         settings = method.settings(
             scene.is_indoors, scene.shorter_side, self.scale.network_side, self.scale.stride

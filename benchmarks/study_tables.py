@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 from speed_tables import row
 from study_figures import Ours, Published, Source
@@ -14,7 +15,12 @@ from study_verdicts import format_error
 
 from relloc_ros.evaluation.published import read_table
 
-__all__ = ['features_table', 'generalization_table', 'state_of_the_art_table']
+__all__ = [
+    'answers_table',
+    'features_table',
+    'generalization_table',
+    'state_of_the_art_table',
+]
 
 OWN = '{own}'
 """Stands for the lot that was trained on the scenes of a column."""
@@ -117,6 +123,18 @@ def features_table(ours: Ours) -> list[str]:
         rows.append(_Row(cells, f'nc_5pt-nc_essnet-{lot}-own_layer'))
     rows.append(_Row(('SIFT + 5pt', '', '', ''), 'sift_5pt-none'))
     return _table(('features', 'training task', 'trained on', 'layer of'), rows, ours, columns)
+
+
+def answers_table(ours: Ours, methods: Sequence[str]) -> list[str]:
+    """Write how many queries of each method have a pose, and the medians of these alone."""
+    lines = [row(('method', 'queries', 'with a pose', 'their median')), '|---' * 4 + '|']
+    for method in methods:
+        queries, errors = ours.answers(method)
+        if queries:
+            positions, rotations = zip(*errors, strict=True) if errors else ((), ())
+            found = (median(positions), median(rotations)) if errors else None
+            lines.append(row((method, str(queries), str(len(errors)), format_error(found))))
+    return lines
 
 
 def _untrained(ours: Ours) -> list[_Row]:

@@ -328,6 +328,29 @@ def test_choices_that_contradict_what_is_there_are_refused(study: Any, tmp_path:
         choose(tmp_path, None, None, None, None)
 
 
+def test_checks_that_the_paper_does_not_have_are_taken_out(
+    study: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate = importlib.import_module('study_evaluate')
+    for module, name, _ in evaluate.REFUSALS:
+        monkeypatch.setattr(module, name, getattr(module, name))
+    evaluate.answer_always()
+    from relloc_ros.geometry import skew
+    from relloc_ros.vision.pose_from_pairs import estimate_pose_from_pairs
+
+    # With so much noise, the directions to a far place may be parallel.
+    centres = np.array([[x, 0.0, 0.0] for x in (0.0, 1.0, 2.1, 3.0)])
+    maps_from_ref = [RigidTransform(np.eye(3), centre) for centre in centres]
+    directions = np.array([1.0, 0.5, 15.0]) - centres
+    directions /= np.linalg.norm(directions, axis=1)[:, None]
+    directions += np.random.default_rng(3).normal(0.0, 0.06, directions.shape)
+    essentials = [skew(-direction) for direction in directions]
+    found = estimate_pose_from_pairs(essentials, maps_from_ref, max_angle=0.3)
+    assert found is not None
+    monkeypatch.undo()
+    assert estimate_pose_from_pairs(essentials, maps_from_ref, max_angle=0.3) is None
+
+
 def test_queries_are_spread_over_a_list(study: Any) -> None:
     assert study.essential.spread(list('abcdefgh'), 4) == list('aceg')
     assert study.essential.spread(list('ab'), 4) == list('ab')
