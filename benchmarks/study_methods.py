@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from study_scales import Scale
+
 __all__ = ['LAYER', 'Method', 'methods_of']
 
 LAYER = 'nc_matching-unrelated'
@@ -30,7 +32,7 @@ FIVE_PAIRS: Mapping[str, str | int] = {
     'descriptor_cache_mb': 512,
 }
 
-ANGLES_DEG = {'sift_5pt': (15, 5), 'essnet': (5, 5), 'nc_essnet': (5, 5), 'nc_5pt': (20, 15)}
+ANGLES_DEG = {'sift_5pt': (15, 5), 'nc_5pt': (20, 15)}
 """Zhou et al., Table I: of directions, indoors and outdoors."""
 LEARNED_THRESHOLDS_PX = (5.5, 4.0)
 """The same, of learned matches, whose cells have 32 pixels there."""
@@ -61,15 +63,14 @@ class Method:
         return tuple(filter(None, (self.network, self.layer)))
 
     def settings(
-        self, is_indoors: bool, image_side: int, network_side: int, stride: int
+        self, is_indoors: bool, image_side: int, scale: Scale
     ) -> dict[str, str | int | float]:
         """Give the settings of the localizer.
 
         Args:
             is_indoors: which of the paper's thresholds hold.
             image_side: shorter side of the images, pixels.
-            network_side: the same, as networks see them that match.
-            stride: pixels there of a side of a cell.
+            scale: of the study.
         """
         if self.estimator == 'retrieval':
             own = {'localizer': 'retrieval', 'retrieval.interpolation': self.variant}
@@ -77,18 +78,17 @@ class Method:
         values: dict[str, str | int | float] = {**EVERY_QUERY, **FIVE_PAIRS}
         values['essential.pair_estimator'] = self.estimator
         values['essential.refinement'] = self.variant
-        if self.estimator in ANGLES_DEG:
-            angle = ANGLES_DEG[self.estimator][0 if is_indoors else 1]
-            values['essential.max_direction_angle_deg'] = angle
+        angles = ANGLES_DEG.get(self.estimator, (scale.regressed_angle_deg,) * 2)
+        values['essential.max_direction_angle_deg'] = angles[0 if is_indoors else 1]
         if self.network:
             values['essential.network'] = _weights(self.network)
         if self.layer:
             values['essential.matching_network'] = _weights(self.layer)
         if self.estimator == 'nc_5pt':
-            cell = stride * image_side / network_side
+            cell = scale.stride * image_side / scale.network_side
             threshold = LEARNED_THRESHOLDS_PX[0 if is_indoors else 1] * cell / PAPER_CELL_PX
             values['essential.learned_threshold_px'] = round(threshold, 3)
-            values['essential.network_side'] = network_side
+            values['essential.network_side'] = scale.network_side
         return values
 
 

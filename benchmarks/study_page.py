@@ -77,6 +77,7 @@ def make_page(plan: Plan, results: Path) -> str:
         trainings='\n'.join(_training_table(plan, trainings)) if trainings else '',
         unfinished=[f'{each.network} of {each.lot}' for each in trainings if not each.is_done],
         network_side=plan.scale.network_side,
+        regressed_angle_deg=plan.scale.regressed_angle_deg,
         revisions=list(dict.fromkeys(record.revision or '?' for record in ours.records)),
         dates=sorted(record.date[:10] for record in ours.records if record.date),
         minutes=sum(record.seconds for record in ours.records) / 60,

@@ -181,9 +181,7 @@ class Plan:
             '--no-report',
         ]
         command += ['--map', f'RESULTS/map/{scene.name}', '--output', f'RESULTS/{name}']
-        settings = method.settings(
-            scene.is_indoors, scene.shorter_side, self.scale.network_side, self.scale.stride
-        )
+        settings = method.settings(scene.is_indoors, scene.shorter_side, self.scale)
         for key, value in settings.items():
             command += ['--set', f'{key}={value}']
         return Step(name, tuple(command), (f'map/{scene.name}', *method.needs))
