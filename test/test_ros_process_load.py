@@ -20,9 +20,11 @@ from ros_process import check_log, end, parameters, running_node
 from std_srvs.srv import Trigger
 
 SLOW_NODE = str(Path(__file__).with_name('slow_node.py'))
-NUM_IMAGES = 3000
+NUM_IMAGES = 5000
 RATE_HZ = 300
 WARM_UP_IMAGES = 500
+WARM_UP_FRAMES = 40
+"""So many answers until caches are full, and threads have had all the memory they come to need."""
 EVERY_IMAGE = {
     'qos_overrides./camera/image/compressed.subscription.reliability': 'reliable',
     'qos_overrides./camera/image/compressed.subscription.depth': 100,
@@ -48,7 +50,9 @@ def test_memory_answers_and_counts_under_load(robot: DrivingRobot, tmp_path: Pat
         robot.meet(process)
         robot.live_for(1.0)
         robot.max_images = NUM_IMAGES
-        robot.live(lambda: len(robot.images) >= WARM_UP_IMAGES)
+        robot.live(
+            lambda: len(robot.images) >= WARM_UP_IMAGES and len(robot.frames) >= WARM_UP_FRAMES
+        )
         before_kib = memory_kib(process.pid)
         operator.ask()
         durations_s = []
