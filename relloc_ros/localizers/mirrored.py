@@ -20,6 +20,7 @@ from relloc_ros.localizers.reference_matching import MatchedImage, QueryFeatures
 from relloc_ros.localizers.sighting import Sighting
 from relloc_ros.localizers.stage_timer import StageTimer
 from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.parallel import do_quickly
 from relloc_ros.structures import QueryImage, Status
 from relloc_ros.vision.features import mirror_descriptors
 from relloc_ros.vision.matching import match_mutual_ratio
@@ -29,10 +30,9 @@ __all__ = ['is_mirrored', 'may_be_mirrored', 'mirrored']
 Descriptors = NDArray[np.float32]
 
 IMAGES = 5
+PLAIN_IMAGES = 2
 KEYPOINTS = (500, 1000)
 """The strongest keypoints of query and map image tell first."""
-DIMENSIONS = 32
-"""In which their nearest descriptors are found; they are compared in full."""
 DOUBT_SIGMAS = -4.0
 SIGMAS = 1.0
 """Of the difference of two counts of matches, mirrored less plain. Of 398 images that were not
@@ -62,10 +62,13 @@ def may_be_mirrored(
     if reference_map.config.features != 'rootsift':
         return True
     plain = features.descriptors[: KEYPOINTS[0]]
-    images = matched[:IMAGES]
+    # The images with most matches of all keypoints have most of the strongest, too.
     count, mirrored_count = (
-        _most_matches(reference_map, descriptors, images, ratio, KEYPOINTS[1], DIMENSIONS)
-        for descriptors in (plain, mirror_descriptors(plain))
+        _most_matches(reference_map, descriptors, images, ratio, KEYPOINTS[1])
+        for descriptors, images in (
+            (plain, matched[:PLAIN_IMAGES]),
+            (mirror_descriptors(plain), matched[:IMAGES]),
+        )
     )
     return _sigmas(mirrored_count, count) > DOUBT_SIGMAS
 
@@ -110,20 +113,19 @@ def _most_matches(
     images: Sequence[MatchedImage],
     ratio: float,
     num_strongest: int | None = None,
-    dimensions: int | None = None,
 ) -> int:
     """Count the matches with the map image that has most, all or its strongest keypoints."""
-    compact = reference_map.ready.compact(descriptors, dimensions)
-    counts = [0]
-    for image in images:
-        reference = reference_map.ready.of(image.index)
+    ready = reference_map.ready
+    compact = ready.compact(descriptors)
+
+    def count(image: MatchedImage) -> int:
+        reference = ready.of(image.index)
         assert reference.compact is not None
-        search = compact, reference.compact[:num_strongest, :dimensions]
-        found = match_mutual_ratio(
-            descriptors, reference.descriptors[:num_strongest], ratio, search
-        )
-        counts.append(len(found))
-    return max(counts)
+        search = compact, reference.compact[:num_strongest]
+        strongest = reference.descriptors[:num_strongest]
+        return len(match_mutual_ratio(descriptors, strongest, ratio, search))
+
+    return max(do_quickly(count, images), default=0)
 
 
 def _sigmas(mirrored_count: int, count: int) -> float:

@@ -4,11 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import wait
 from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +16,9 @@ from relloc_ros.localizers.stage_timer import StageTimer
 from relloc_ros.map.diversity import select_diverse
 from relloc_ros.map.feature_store import MapFeatures
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.parallel import kept_threads
+from relloc_ros.parallel import do_quickly, kept_threads
 from relloc_ros.structures import QueryImage
-from relloc_ros.vision.matching import Keypoints, Matcher, match_mutual_ratio
+from relloc_ros.vision.matching import Keypoints, Matcher, count_mutual_ratio
 from relloc_ros.vision.relative_pose import MatchedPoints
 
 __all__ = [
@@ -39,9 +36,6 @@ __all__ = [
 
 RANKING_KEYPOINTS = 256
 """So many of the query's strongest keypoints decide the order of the retrieved images."""
-THREADS = 2
-
-T = TypeVar('T')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,11 +214,9 @@ def choose_reference_images(
     """
     ready = reference_map.ready
     strongest = ready.outline(query.descriptors[:RANKING_KEYPOINTS])
-    counts = _each(
-        retrieved,
-        lambda index: len(
-            match_mutual_ratio(strongest, reference_map.ready.outlines(index), ratio)
-        ),
+    counts = do_quickly(
+        lambda index: count_mutual_ratio(strongest, ready.outlines(index), ratio),
+        retrieved.tolist(),
     )
     ranked = retrieved[np.argsort(-np.array(counts), kind='stable')]
     return ranked[select_diverse(reference_map.centres[ranked], max_images, distance_limits)]
@@ -238,23 +230,14 @@ def match_images(
 ) -> list[MatchedImage]:
     """Match the query with map images, in their order."""
     keypoints = replace(query.keypoints, compact=reference_map.ready.compact(query.descriptors))
-    return _each(indices, lambda index: _matched_image(reference_map, keypoints, index, matcher))
+    return do_quickly(
+        lambda index: _matched_image(reference_map, keypoints, index, matcher), indices.tolist()
+    )
 
 
 def sort_by_matches(images: list[MatchedImage]) -> list[MatchedImage]:
     """Put those with most matches first."""
     return sorted(images, key=lambda image: -len(image.matches))
-
-
-def _each(indices: NDArray[np.intp], function: Callable[[int], T]) -> list[T]:
-    """Call a function with each index, on two threads: numpy lets go of the interpreter."""
-
-    def some(part: NDArray[np.intp]) -> list[T]:
-        return [function(int(index)) for index in part]
-
-    parts = list(kept_threads().map(some, [indices[i::THREADS] for i in range(THREADS)]))
-    results = iter(chain.from_iterable(zip_longest(*parts)))
-    return [next(results) for _ in indices]
 
 
 def _matched_image(

@@ -119,13 +119,13 @@ def count_keypoints(views: Sequence[PlacedSighting], masks: Masks) -> int:
 
 def _count_cells(views: Sequence[PlacedSighting], inliers: Masks) -> int:
     """Count the cells of a grid over each image that hold inliers."""
-    cells = set()
+    seen = np.zeros((len(views), GRID, GRID), dtype=bool)
     for (number, view, image), mask in zip(matched_images(views), inliers, strict=True):
         points = view.features.points2D[image.matches[mask, 0]]
         scaled = GRID * points / np.array(view.features.image_size)
         columns, rows = np.clip(scaled.astype(np.intp), 0, GRID - 1).T
-        cells.update(np.unique((number * GRID + rows) * GRID + columns).tolist())
-    return len(cells)
+        seen[number, rows, columns] = True
+    return int(np.count_nonzero(seen))
 
 
 def answer(

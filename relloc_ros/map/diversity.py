@@ -33,19 +33,21 @@ def select_diverse(
     Returns:
         Positions in the ranking, in the order taken.
     """
-    least, largest = _limits(centres, distance_limits)
+    distances = np.linalg.norm(centres[:, None] - centres[None], axis=2)
+    least, largest = _limits(distances, distance_limits)
+    diverse = (distances >= least) & (distances <= largest)
     taken: list[int] = []
-    for index, centre in enumerate(centres):
-        distances = np.linalg.norm(centres[taken] - centre, axis=1)
-        if len(taken) < max_images and ((distances >= least) & (distances <= largest)).all():
+    candidates = np.ones(len(centres), dtype=bool)
+    for index in range(len(centres)):
+        if candidates[index] and len(taken) < max_images:
             taken.append(index)
+            candidates &= diverse[index]
     passed_over = [index for index in range(len(centres)) if index not in taken]
     return taken + passed_over[: max_images - len(taken)]
 
 
-def _limits(centres: Array, distance_limits: tuple[float, float]) -> tuple[float, float]:
-    distances = np.linalg.norm(centres[:, None] - centres[None], axis=2)
-    pairs = distances[np.triu_indices(len(centres), 1)]
+def _limits(distances: Array, distance_limits: tuple[float, float]) -> tuple[float, float]:
+    pairs = distances[np.triu_indices(len(distances), 1)]
     typical = float(np.median(pairs)) if len(pairs) else 0.0
     least = distance_limits[0] or MIN_DISTANCE_FRACTION * typical
     largest = distance_limits[1] or MAX_DISTANCE_FRACTION * typical

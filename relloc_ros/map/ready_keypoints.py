@@ -24,16 +24,15 @@ FloatArray = NDArray[np.float32]
 Kept = TypeVar('Kept')
 
 SAMPLE_IMAGES = 32
-OUTLINE_KEYPOINTS = 512
-OUTLINE_DIMENSIONS = 32
+OUTLINE_KEYPOINTS = 256
 OUTLINES_KEPT = 512
-"""64 KiB each."""
+"""32 KiB each."""
 KEYPOINTS_BYTES = 4 * 2**20
 """Of the cache for each image whose keypoints are kept: 1.5 MiB for 2000, full and compact."""
 
 
 class ReadyKeypoints:
-    """Descriptors of a map's images in three lengths: full, compact, and outlines.
+    """Descriptors of a map's images: full, compact, and outlines of the strongest.
 
     Attributes:
         of: keypoints of an image by its index.
@@ -62,16 +61,16 @@ class ReadyKeypoints:
         self.of = _keeping(store.cache_bytes // KEYPOINTS_BYTES, self._keypoints)
         self.outlines = _keeping(OUTLINES_KEPT, self._outline)
 
-    def compact(self, descriptors: FloatArray, dimensions: int | None = None) -> FloatArray:
+    def compact(self, descriptors: FloatArray) -> FloatArray:
         """Put unit descriptors (M, D) into few numbers (M, C), to search the map's quickly."""
-        return np.asarray(descriptors @ self._basis[:, :dimensions])
+        return np.asarray(descriptors @ self._basis)
 
     def outline(self, descriptors: FloatArray) -> FloatArray:
-        """Give unit descriptors (M, D) in very few numbers (M, C), of unit length again.
+        """Give unit descriptors (M, D) in few numbers (M, C), of unit length again.
 
         They tell which images look alike, not which keypoints are the same.
         """
-        few = self.compact(descriptors, OUTLINE_DIMENSIONS)
+        few = self.compact(descriptors)
         return few / np.maximum(np.linalg.norm(few, axis=1, keepdims=True), 1e-6)
 
     def _keypoints(self, index: int) -> Keypoints:

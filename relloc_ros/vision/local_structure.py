@@ -23,7 +23,7 @@ __all__ = ['PosedViews', 'Tracks', 'reprojection_errors', 'triangulate_tracks']
 
 Mask = NDArray[np.bool_]
 
-GAUSS_NEWTON_STEPS = 3
+GAUSS_NEWTON_STEPS = 2
 MIN_DEPTH = 1e-6
 
 

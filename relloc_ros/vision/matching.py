@@ -18,13 +18,14 @@ __all__ = [
     'Matcher',
     'MutualRatio',
     'compact_basis',
+    'count_mutual_ratio',
     'create_matcher',
     'match_mutual_ratio',
     'unit_descriptors',
 ]
 
 ROUNDING = 1e-6
-COMPACT_DIMENSIONS = 64
+COMPACT_DIMENSIONS = 32
 BLOCK_ROWS = 256
 """So many descriptors of the query at once: their products with all others stay in the cache."""
 
@@ -114,13 +115,13 @@ def compact_basis(sample: NDArray[np.float32]) -> NDArray[np.float32]:
     """Find the basis in which few numbers keep most of the scalar products of descriptors.
 
     These are the main axes of the descriptors about the origin, not about their mean, for which
-    products would need a correction. The first columns of the basis are the best shorter one.
+    products would need a correction.
 
     Args:
         sample: (N, D) float32 of unit length.
 
     Returns:
-        (D, C) float32 with orthonormal columns, C at most 64. Products in it are near the whole
+        (D, C) float32 with orthonormal columns, C at most 32. Products in it are near the whole
         ones, and too small by what the axes left out hold.
     """
     moments = sample.T.astype(np.float64) @ sample
@@ -162,6 +163,30 @@ def match_mutual_ratio(
     nearer, further = (np.maximum(1.0 - cosine, ROUNDING) for cosine in (best, next_best))
     distinct = nearer <= ratio * ratio * further
     return np.column_stack([rows[distinct], columns[distinct]])
+
+
+def count_mutual_ratio(
+    query: NDArray[np.float32], reference: NDArray[np.float32], ratio: float
+) -> int:
+    """Count the matches of few descriptors, as `match_mutual_ratio` finds them.
+
+    Args:
+        query: (N, D) float32 of unit length.
+        reference: (M, D) float32 of unit length.
+        ratio: as in `match_mutual_ratio`.
+    """
+    if len(query) == 0 or len(reference) < 2:
+        return 0
+    similarity = query @ reference.T
+    rows = np.arange(len(query))
+    nearest = similarity.argmax(axis=1)
+    best = similarity[rows, nearest]
+    mutual = best >= similarity.max(axis=0)[nearest]
+    similarity[rows, nearest] = -np.inf
+    nearer, further = (
+        np.maximum(1.0 - cosine, ROUNDING) for cosine in (best, similarity.max(axis=1))
+    )
+    return int(np.count_nonzero(mutual & (nearer <= ratio * ratio * further)))
 
 
 def _two_nearest(
