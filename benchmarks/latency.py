@@ -27,6 +27,7 @@ from stopwatch import Stopwatch, added, machine, percentile, ratio
 from timed_queries import WARM_UP_IMAGES, Reference, TimedQueries, pose_of, read_queries
 import typer
 
+from relloc_ros.allocation import keep_freed_memory
 from relloc_ros.config import (
     LocalizationConfig,
     make_config,
@@ -71,6 +72,7 @@ def main(
     ] = True,
 ) -> None:
     """Measure and write OUT; the camera is the map's."""
+    keep_freed_memory()
     values: dict[str, Any] = {} if config_file is None else read_config_file(config_file)
     config = make_config(LocalizationConfig, {**values, **parse_assignments(settings or [])})
     load_before = os.getloadavg()

@@ -17,6 +17,7 @@ from typing import Annotated, Optional
 from rich.console import Console
 import typer
 
+from relloc_ros.allocation import keep_freed_memory
 from relloc_ros.config import LocalizationConfig, make_config
 from relloc_ros.evaluation.metrics import RECALL_THRESHOLDS
 from relloc_ros.evaluation.outcomes import Run, read_run, write_run
@@ -55,6 +56,7 @@ def main(
     ] = None,
 ) -> None:
     """Print a Markdown table: medians, recall within 5 cm and 5 degrees, availability, time."""
+    keep_freed_memory()
     lines = []
     for name in sets or SETS:
         if (data / name).is_dir():

@@ -19,6 +19,7 @@ from stopwatch import Stopwatch, added, percentile, ratio
 from timed_queries import WARM_UP_IMAGES, Reference, TimedQueries, pose_of, read_queries
 import typer
 
+from relloc_ros.allocation import keep_freed_memory
 from relloc_ros.config import LocalizationConfig, make_config, read_config_file
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.pipeline import Relocalizer
@@ -42,6 +43,7 @@ def main(
     ] = None,
 ) -> None:
     """Print a Markdown table."""
+    keep_freed_memory()
     figures = measure_profiles(map_folder, images, list_file, count)
     if output is not None:
         output.write_text(json.dumps(figures, indent=2) + '\n', encoding='utf-8')

@@ -25,6 +25,7 @@ FLOORS = {
     'config_schema': 0,
     'errors': 0,
     'yaml_text': 0,
+    'allocation': 0,
     'parallel': 0,
     'dask_pool': 1,
     'transform_history': 1,

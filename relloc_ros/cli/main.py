@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from relloc_ros import __version__
+from relloc_ros.allocation import keep_freed_memory
 from relloc_ros.cli import bag_commands, map_commands
 from relloc_ros.cli.benchmark_command import benchmark
 from relloc_ros.cli.compare_command import compare
@@ -35,6 +36,7 @@ EXIT_FAILURE = 1
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; ends by SystemExit: 0, 1 for an error, 2 for wrong usage."""
     show_warnings()
+    keep_freed_memory()
     # OpenCV prints a line of its own for each file it cannot read; ours say more.
     os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')
     try:

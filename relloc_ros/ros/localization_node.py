@@ -23,6 +23,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CompressedImage, Image
 
+from relloc_ros.allocation import keep_freed_memory
 from relloc_ros.config import NodeConfig
 from relloc_ros.errors import ConfigError, RellocError
 from relloc_ros.ros.bond import Bond
@@ -272,6 +273,7 @@ def main(args: Sequence[str] | None = None) -> None:
     # Importing pycolmap installs a handler that dies of SIGTERM, and rclpy chains to what it
     # finds: so the order is pycolmap, default handler, rclpy.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    keep_freed_memory()
     rclpy.init(args=args)
     try:
         node = LocalizationNode()
