@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from relloc_ros.vision.matching import match_mutual_ratio, unit_descriptors
+from relloc_ros.vision.matching import count_mutual_ratio, match_mutual_ratio, unit_descriptors
 
 
 def descriptors(count, seed):
@@ -32,6 +32,7 @@ def test_equals_a_plain_search(ratio):
     query /= np.linalg.norm(query, axis=1, keepdims=True)
     expected = plain_search(query, reference, ratio)
     assert [tuple(pair) for pair in match_mutual_ratio(query, reference, ratio)] == expected
+    assert count_mutual_ratio(query, reference, ratio) == len(expected)
     assert len(expected) >= 50
 
 
@@ -48,12 +49,14 @@ def test_a_repeated_descriptor_is_ambiguous():
     reference[1] = reference[0]
     matches = match_mutual_ratio(reference[:1], reference, 0.9)
     assert len(matches) == 0
+    assert count_mutual_ratio(reference[:1], reference, 0.9) == 0
 
 
 @pytest.mark.parametrize(('num_query', 'num_reference'), [(0, 5), (5, 0), (5, 1), (0, 0)])
 def test_too_few_to_compare(num_query, num_reference):
-    matches = match_mutual_ratio(descriptors(num_query, 0), descriptors(num_reference, 1), 0.8)
-    assert matches.shape == (0, 2)
+    query, reference = descriptors(num_query, 0), descriptors(num_reference, 1)
+    assert match_mutual_ratio(query, reference, 0.8).shape == (0, 2)
+    assert count_mutual_ratio(query, reference, 0.8) == 0
 
 
 def test_unit_descriptors_survive_zeros():

@@ -15,7 +15,7 @@ import pytest
 
 from relloc_ros import dask_pool
 from relloc_ros.errors import MissingDependencyError
-from relloc_ros.parallel import UNDER_WAY, Task, ThreadTasks, kept_threads
+from relloc_ros.parallel import UNDER_WAY, Task, ThreadTasks, do_quickly, kept_threads
 
 
 def slow_first(tools, item):
@@ -91,3 +91,13 @@ def test_kept_threads_are_kept_and_made_anew_in_a_child():
     if child == 0:
         os._exit(kept_threads().submit(lambda: 7).result(timeout=60.0))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+@pytest.mark.parametrize('count', [0, 1, 2, 7])
+def test_quick_results_come_in_the_order_of_the_items(count):
+    assert do_quickly(lambda item: -item, range(count)) == [-item for item in range(count)]
+
+
+def test_errors_of_what_is_done_quickly_come_out():
+    with pytest.raises(ZeroDivisionError):
+        do_quickly(lambda item: 1 // item, [1, 2, 0])
