@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Start of a localizer: copy, rename, add to LOCALIZERS and give it a block in `config.py`.
+"""Start of a localizer: copy, rename, add to LOCALIZERS, give it a block in `localizer_config.py`.
 
-The contract tests in test/test_localizers.py then run on it.
+LocalizationConfig in `config.py` takes the block in. The contract tests in
+test/test_localizers.py then run on it.
 """
 
 from __future__ import annotations
