@@ -228,14 +228,11 @@ def _error(pose: PoseEstimate, truth: RigidTransform | None) -> Row:
 
 def _support(found: Localization, pose: PoseEstimate) -> Row:
     """What a confidence is made of, and what else might tell a right pose from a wrong one."""
-    evidence = found.evidence
-    assert evidence is not None
     position_std, rotation_std = standard_deviations(pose.covariance)
     return {
         'inliers': found.num_inliers,
         'matches': found.num_matches,
-        'agreement': evidence.agreement,
-        'cells': evidence.num_cells,
+        'agreement': found.agreement,
         'images': sum(bool(pair.inliers.any()) for pair in found.pairs),
         'covariance': pose.covariance.tolist(),
         'position_std': position_std,

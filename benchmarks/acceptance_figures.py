@@ -18,7 +18,7 @@ from relloc_ros.confidence import rate as rate_pose
 from relloc_ros.config import AcceptanceConfig
 from relloc_ros.evaluation.proportions import binomial_upper_bound
 from relloc_ros.geometry import RigidTransform
-from relloc_ros.structures import Evidence, PoseEstimate
+from relloc_ros.structures import PoseEstimate
 
 __all__ = ['confidence', 'is_good', 'is_right', 'passes', 'print_figures', 'read_pose', 'wanted']
 
@@ -63,8 +63,7 @@ def confidence(row: Row) -> float:
     if not passes(row):
         return 0.0
     pose = row['pose']
-    evidence = Evidence(pose['agreement'], pose['cells'])
-    return rate_pose(evidence, pose['inliers'], read_pose(row), wanted(row))
+    return rate_pose(pose['agreement'], pose['inliers'], read_pose(row), wanted(row))
 
 
 def is_good(row: Row) -> bool:

@@ -23,6 +23,7 @@ from rich.table import Table
 from scipy.stats import chi2
 import typer
 
+from relloc_ros.allocation import keep_freed_memory
 from relloc_ros.config import LocalizationConfig, make_config, parse_assignments
 from relloc_ros.evaluation.outcomes import Run
 from relloc_ros.evaluation.queries import FolderQueries
@@ -89,6 +90,7 @@ def main(
     ] = None,
 ) -> None:
     """Print the errors of the default settings and of the paper's method (refinement: none)."""
+    keep_freed_memory()
     wanted = [name for name in TARGETS if (not sets or name in sets) and (data / name).is_dir()]
     figures: dict[str, Any] = {}
     failed = False

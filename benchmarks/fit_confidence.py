@@ -37,12 +37,9 @@ Row = dict[str, Any]
 
 LEAST_INLIERS = 20
 """Poses with less are refused whatever their confidence: they would only spoil the fit."""
-TESTS = ('inliers', 'agreement', 'cells')
-HALVES = np.log([20.0, 0.2, 8.0])
-STEEPNESSES = np.log([6.0, 4.0, 3.0])
-CEILING = 6.0
-"""Of the odds. All parameters are held to where the fit begins, as if that were known within a
-factor of e: a few hundred poses do not tell all of them."""
+PRIOR = np.array([6.0, np.log(5.0), np.log(4.0)])
+"""Odds of the ceiling, half and steepness, all as logarithms. They are held to this, as if it were
+known within a factor of e: a few hundred poses, most of them right, do not tell all of them."""
 ALMOST = 1e-6
 AVAILABILITIES = (0.97, 0.95, 0.9)
 
@@ -54,7 +51,7 @@ class Poses:
     Attributes:
         sets: (N,) names.
         localizers: (N,) names.
-        logs: (N, T) logarithm of what each test looks at.
+        support: (N,) logarithm of the inliers times the agreement.
         within: (N,) probability of an error within the tolerances.
         right: (N,) whether accepting it is no false accept.
         good: (N,) whether its error is within the tolerances.
@@ -64,7 +61,7 @@ class Poses:
 
     sets: NDArray[np.str_]
     localizers: NDArray[np.str_]
-    logs: Array
+    support: Array
     within: Array
     right: Mask
     good: Mask
@@ -74,11 +71,11 @@ class Poses:
     @staticmethod
     def of(rows: Sequence[Row]) -> Poses:
         """Take what the fit needs from rows with poses."""
-        support = [[max(row['pose'][test], 1e-3) for test in TESTS] for row in rows]
+        support = [row['pose']['inliers'] * row['pose']['agreement'] for row in rows]
         return Poses(
             np.array([row['set'] for row in rows]),
             np.array([row['localizer'] for row in rows]),
-            np.log(np.array(support)),
+            np.log(np.maximum(support, ALMOST)),
             np.array([_within(row) for row in rows]),
             np.array([is_right(row) for row in rows]),
             np.array([is_good(row) for row in rows]),
@@ -105,13 +102,13 @@ def main(
         )
         for localizer in totals
     }
-    tests = np.ones(len(TESTS), dtype=bool)
-    left_out = _left_out(poses, tests)
-    fitted = _apply(_fit(poses, tests, np.ones(len(enough), dtype=bool)), poses, tests)
-    _print_rates(poses, {'left out': left_out, 'fitted': fitted}, totals, good)
+    left_out = _left_out(poses)
+    parameters = _fit(poses, np.ones(len(enough), dtype=bool))
+    _print_rates(poses, {'left out': left_out, 'fitted': _apply(parameters, poses)}, totals, good)
     _print_reliability(poses, left_out)
-    _print_tests(poses)
-    _print_constants(_fit(poses, tests, np.ones(len(enough), dtype=bool)))
+    chances = np.where(poses.right, left_out, 1.0 - left_out)
+    console.print(f'{-np.log(chances).mean():.4f} nats a pose of sets left out')
+    _print_constants(parameters)
 
 
 def _read(results: Path) -> list[Row]:
@@ -130,34 +127,32 @@ def _within(row: Row) -> float:
     )
 
 
-def _apply(parameters: Array, poses: Poses, tests: Mask) -> Array:
-    """Confidences (N,) by parameters: ceiling, halves, steepnesses."""
-    halves, steepnesses = parameters[1:].reshape(2, -1)
-    odds = np.exp(steepnesses) * (poses.logs - halves)
-    curves = np.where(tests, expit(odds), 1.0)
-    confidence: Array = expit(parameters[0]) * curves.prod(axis=1) * poses.within
+def _apply(parameters: Array, poses: Poses) -> Array:
+    """Confidences (N,) by parameters as in PRIOR."""
+    ceiling, half, steepness = parameters
+    curve = expit(np.exp(steepness) * (poses.support - half))
+    confidence: Array = expit(ceiling) * curve * poses.within
     return np.clip(confidence, ALMOST, 1.0 - ALMOST)
 
 
-def _fit(poses: Poses, tests: Mask, seen: Mask) -> Array:
+def _fit(poses: Poses, seen: Mask) -> Array:
     """Find the parameters under which the poses seen (N,) are most probable."""
-    prior = np.concatenate([[CEILING], HALVES, STEEPNESSES])
 
     def cost(parameters: Array) -> float:
-        confidence = _apply(parameters, poses, tests)[seen]
+        confidence = _apply(parameters, poses)[seen]
         likelihood = np.where(poses.right[seen], np.log(confidence), np.log(1.0 - confidence))
-        return float(0.5 * ((parameters - prior) ** 2).sum() - likelihood.sum())
+        return float(0.5 * ((parameters - PRIOR) ** 2).sum() - likelihood.sum())
 
-    found = minimize(cost, prior, method='L-BFGS-B')
+    found = minimize(cost, PRIOR, method='L-BFGS-B')
     return np.asarray(found.x)
 
 
-def _left_out(poses: Poses, tests: Mask) -> Array:
+def _left_out(poses: Poses) -> Array:
     """Confidences (N,), those of each set by a model that was fitted without it."""
     confidence = np.zeros(len(poses.sets))
     for name in np.unique(poses.sets):
         own = poses.sets == name
-        confidence[own] = _apply(_fit(poses, tests, ~own), poses, tests)[own]
+        confidence[own] = _apply(_fit(poses, ~own), poses)[own]
     return confidence
 
 
@@ -207,22 +202,11 @@ def _print_reliability(poses: Poses, confidence: Array) -> None:
     console.print(table)
 
 
-def _print_tests(poses: Poses) -> None:
-    """Print what sets left out lose if a test is."""
-    masks = {'all tests': np.ones(len(TESTS), dtype=bool)}
-    for index, test in enumerate(TESTS):
-        masks[f'without {test}'] = np.arange(len(TESTS)) != index
-    for called, mask in masks.items():
-        confidence = _left_out(poses, mask)
-        chances = np.where(poses.right, confidence, 1.0 - confidence)
-        console.print(f'{called}: {-np.log(chances).mean():.4f} nats a pose of sets left out')
-
-
 def _print_constants(parameters: Array) -> None:
-    halves, steepnesses = np.exp(parameters[1:].reshape(2, -1))
-    console.print(f'ceiling={expit(parameters[0]):.4f}')
-    for test, half, steepness in zip(TESTS, halves, steepnesses, strict=True):
-        console.print(f'{test}=Curve({half:.3g}, {steepness:.2g})')
+    half, steepness = np.exp(parameters[1:])
+    console.print(f'CEILING = {expit(parameters[0]):.4f}')
+    console.print(f'HALF = {half:.3g}')
+    console.print(f'STEEPNESS = {steepness:.3g}')
 
 
 if __name__ == '__main__':

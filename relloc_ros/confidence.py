@@ -1,94 +1,55 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How probable it is that a pose is right: a product of tests that do not know of each other.
+"""How probable it is that a pose is right.
 
 Wrong is a pose that is further from the truth than five standard deviations of its covariance or,
-where a tolerance is set, than that. Each test is a curve that only rises with what it looks at:
-inliers, their spread over the image, the agreement of all matches, and how much of the covariance
-lies within the tolerance. The curves are fitted to images with known
-poses and to images of other places, by benchmarks/fit_confidence.py; docs/acceptance.md says how
-well that holds on sets that the fit has not seen.
+where a tolerance is set, than that. The probability rises with the inliers, of which each counts
+as much as the share of all matches that agree with the pose, and with how much of the covariance
+lies within the tolerance. It is fitted to images with known poses and to images of other places,
+by benchmarks/fit_confidence.py; docs/acceptance.md says how well that holds on sets that the fit
+has not seen.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import math
 
 import numpy as np
 
 from relloc_ros.config import AcceptanceConfig
 from relloc_ros.geometry import Array
-from relloc_ros.structures import Evidence, PoseEstimate
+from relloc_ros.structures import PoseEstimate
 
-__all__ = ['MODEL', 'RATES', 'Curve', 'Model', 'least_confidence', 'rate', 'within']
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A logistic curve over the logarithm of a quantity.
-
-    Attributes:
-        half: where the probability is a half.
-        steepness: exponent of the odds.
-    """
-
-    half: float
-    steepness: float
-
-    def __call__(self, value: float) -> float:
-        """Give the probability."""
-        return 1.0 / (1.0 + (self.half / max(value, 1e-9)) ** self.steepness)
+__all__ = ['RATES', 'least_confidence', 'rate', 'within']
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """Constants of the tests.
-
-    Attributes:
-        ceiling: probability where every test is passed.
-        inliers: distinct query keypoints that support the pose.
-        agreement: as in `Evidence`.
-        cells: as in `Evidence`.
-    """
-
-    ceiling: float
-    inliers: Curve
-    agreement: Curve
-    cells: Curve
-
-
-MODEL = Model(
-    ceiling=0.998,
-    inliers=Curve(18.6, 7.0),
-    agreement=Curve(0.068, 2.3),
-    cells=Curve(9.15, 9.0),
-)
+CEILING = 0.9977
+"""Of the confidence, however much supports a pose."""
+HALF = 4.33
+"""Inliers times agreement of a pose that is as often wrong as right."""
+STEEPNESS = 2.09
+"""Exponent with which the odds rise with them."""
 
 ERROR_SCALE = 0.63
 """Errors are smaller than calibrated standard deviations: these have to cover the largest, too."""
 
-RATES = ((0.001, 0.98), (0.002, 0.9), (0.005, 0.65), (0.01, 0.0))
+RATES = ((0.001, 0.985), (0.002, 0.87), (0.005, 0.65), (0.01, 0.0))
 """False-accept rates, and the least confidence that keeps to them."""
 
 
 def rate(
-    evidence: Evidence, num_inliers: int, pose: PoseEstimate, wanted: AcceptanceConfig
+    agreement: float, num_inliers: int, pose: PoseEstimate, wanted: AcceptanceConfig
 ) -> float:
     """Give the probability, 0 to 1, that a pose is right.
 
     Args:
-        evidence: what speaks for it.
+        agreement: as in `Localization`.
         num_inliers: distinct query keypoints that support it.
         pose: with calibrated covariance.
         wanted: how near to the truth it has to be.
     """
-    probability = (
-        MODEL.ceiling
-        * MODEL.inliers(num_inliers)
-        * MODEL.agreement(evidence.agreement)
-        * MODEL.cells(evidence.num_cells)
-    )
+    odds = (num_inliers * agreement / HALF) ** STEEPNESS
+    probability = CEILING * odds / (1.0 + odds)
     if wanted.position_tolerance:
         probability *= within(pose.covariance[:3, :3], wanted.position_tolerance)
     if wanted.orientation_tolerance_deg:

@@ -60,7 +60,7 @@ class AcceptanceConfig:
     """Which poses are right, and how often a wrong one may be accepted."""
 
     max_false_accept_rate: float = setting(
-        0.005,
+        0.002,
         'Share of images that may be given a wrong pose: poses of less confidence than that '
         'takes are GATED; 1 gates none.',
         ge=0.001,

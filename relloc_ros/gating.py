@@ -23,8 +23,10 @@ def gate(localization: Localization, config: LocalizationConfig) -> Localization
         return localization
     pose = PoseEstimate(pose.map_from_body, pose.covariance * config.covariance_scale)
     refusal = _refusal(pose, config)
-    if not refusal and localization.evidence is not None:
-        confidence = rate(localization.evidence, localization.num_inliers, pose, config.acceptance)
+    if not refusal and localization.agreement is not None:
+        confidence = rate(
+            localization.agreement, localization.num_inliers, pose, config.acceptance
+        )
         localization = replace(localization, confidence=confidence)
         refusal = _doubt(confidence, config.acceptance.max_false_accept_rate)
     if refusal:

@@ -16,7 +16,6 @@ from relloc_ros.camera import Camera
 from relloc_ros.geometry import Array, RigidTransform
 
 __all__ = [
-    'Evidence',
     'Localization',
     'PairMatches',
     'PoseEstimate',
@@ -141,21 +140,6 @@ class PairMatches:
     view: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What speaks for a pose besides its inliers and its covariance.
-
-    Attributes:
-        agreement: 0 to 1: share of the matches that lie on the pose's epipolar lines; geometric
-            mean of that of all map images and that of the one with most matches.
-        num_cells: cells of an 8 by 8 grid over the image that hold inliers; over all images of a
-            rig.
-    """
-
-    agreement: float
-    num_cells: int
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Localization:
     """The answer for an image or a rig: a pose with covariance, or a status that says why not.
@@ -169,9 +153,11 @@ class Localization:
             None unless localized.
         num_matches: putative matches over all map images used.
         num_inliers: distinct query keypoints that support the pose.
-        evidence: what else does; None where the localizer looks at no keypoints.
+        agreement: 0 to 1: share of the matches that lie on the pose's epipolar lines; geometric
+            mean of that of all map images and that of the one with most matches. None where the
+            localizer looks at no keypoints.
         confidence: probability that the pose is right, also of one that is GATED; None without a
-            pose or without evidence. See `confidence.rate`.
+            pose or without agreement. See `confidence.rate`.
         retrieved: names of the map images retrieved, best first.
         pairs: matches with the map images that were used.
         timings_ms: wall milliseconds of each stage, and `total`.
@@ -184,7 +170,7 @@ class Localization:
     camera_pose: PoseEstimate | None = None
     num_matches: int = 0
     num_inliers: int = 0
-    evidence: Evidence | None = None
+    agreement: float | None = None
     confidence: float | None = None
     retrieved: tuple[str, ...] = ()
     pairs: tuple[PairMatches, ...] = ()

@@ -10,21 +10,20 @@ import pytest
 from relloc_ros.confidence import RATES, least_confidence, rate, within
 from relloc_ros.config import AcceptanceConfig
 from relloc_ros.geometry import RigidTransform
-from relloc_ros.structures import Evidence, PoseEstimate
+from relloc_ros.structures import PoseEstimate
 
 POSE = PoseEstimate(RigidTransform.identity(), np.diag([1e-4] * 3 + [1e-5] * 3))
 ANY = AcceptanceConfig()
 
 
-def confidence(inliers=100, agreement=0.7, cells=40, pose=POSE, wanted=ANY):
-    return rate(Evidence(agreement, cells), inliers, pose, wanted)
+def confidence(inliers=100, agreement=0.7, pose=POSE, wanted=ANY):
+    return rate(agreement, inliers, pose, wanted)
 
 
 def test_all_that_speaks_for_a_pose_raises_its_confidence():
     for name, values in {
         'inliers': (0, 6, 20, 50, 1000),
         'agreement': (0.0, 0.1, 0.3, 0.6, 1.0),
-        'cells': (0, 3, 8, 20, 64),
     }.items():
         confidences = [confidence(**{name: value}) for value in values]
         assert all(a < b for a, b in pairwise(confidences)), name

@@ -8,15 +8,15 @@ import pytest
 from relloc_ros.config import LocalizationConfig, make_config
 from relloc_ros.gating import gate
 from relloc_ros.geometry import RigidTransform
-from relloc_ros.structures import Evidence, Localization, PoseEstimate, Status
+from relloc_ros.structures import Localization, PoseEstimate, Status
 
 SURE = np.diag([1e-4] * 3 + [1e-5] * 3)
 
 
-def localization(covariance, translation=(1.0, 2.0, 3.0), evidence=None):
+def localization(covariance, translation=(1.0, 2.0, 3.0), agreement=None):
     pose = PoseEstimate(RigidTransform(np.eye(3), np.array(translation)), covariance)
     return Localization(
-        Status.LOCALIZED, '', 5, 'essential', pose, num_inliers=40, evidence=evidence
+        Status.LOCALIZED, '', 5, 'essential', pose, num_inliers=40, agreement=agreement
     )
 
 
@@ -71,25 +71,25 @@ def test_failures_stay_as_they_are():
 
 
 def test_a_pose_gets_its_confidence():
-    result = gate(localization(SURE, evidence=Evidence(0.8, 40)), LocalizationConfig())
+    result = gate(localization(SURE, agreement=0.8), LocalizationConfig())
     assert result.localized
     assert 0.95 < result.confidence < 1.0
 
 
 def test_a_doubtful_pose_is_gated_at_a_low_false_accept_rate_only():
-    doubtful = localization(SURE, evidence=Evidence(0.08, 40))
+    doubtful = localization(SURE, agreement=0.08)
     result = gate(doubtful, LocalizationConfig())
     assert result.status is Status.GATED
     assert result.camera_pose is None
     assert f'confidence {result.confidence:.3f}' in result.reason
-    assert 'acceptance.max_false_accept_rate 0.005' in result.reason
+    assert 'acceptance.max_false_accept_rate 0.002' in result.reason
     lenient = make_config(LocalizationConfig, {'acceptance.max_false_accept_rate': 1})
     assert gate(doubtful, lenient).localized
     assert gate(doubtful, lenient).confidence == result.confidence
 
 
 def test_a_tolerance_that_the_covariance_does_not_promise_gates():
-    sure = localization(SURE, evidence=Evidence(0.8, 40))
+    sure = localization(SURE, agreement=0.8)
     wide = make_config(LocalizationConfig, {'acceptance.position_tolerance': 0.05})
     narrow = make_config(LocalizationConfig, {'acceptance.position_tolerance': 0.01})
     assert gate(sure, wide).localized
@@ -99,7 +99,7 @@ def test_a_tolerance_that_the_covariance_does_not_promise_gates():
     assert gate(sure, turned).status is Status.GATED
 
 
-def test_a_pose_without_evidence_has_no_confidence():
+def test_a_pose_without_agreement_has_no_confidence():
     result = gate(localization(SURE), LocalizationConfig())
     assert result.localized
     assert result.confidence is None

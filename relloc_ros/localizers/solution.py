@@ -15,14 +15,12 @@ from scipy.sparse.csgraph import connected_components
 
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.localizers.sighting import PlacedSighting, matched_images
-from relloc_ros.structures import Evidence, Localization, PairMatches, PoseEstimate, Status
+from relloc_ros.structures import Localization, PairMatches, PoseEstimate, Status
 from relloc_ros.vision.epipolar_refinement import pose_sampson_errors
 
 __all__ = ['Solution', 'accept', 'answer', 'count_keypoints', 'refusal']
 
 AGREEMENT_THRESHOLD_PX = 1.5
-GRID = 8
-"""Cells along each side of an image."""
 
 Masks = Sequence[NDArray[np.bool_]]
 
@@ -36,7 +34,7 @@ class Solution:
         reason: for people; empty when localized.
         pose: in the map.
         inliers: for each matched image of each view a mask over its matches; () without a pose.
-        evidence: what else speaks for the pose.
+        agreement: as in `Localization`.
         is_ambiguous: whether there is no pose because there are two: another method would have to
             choose one, too.
     """
@@ -45,7 +43,7 @@ class Solution:
     reason: str = ''
     pose: PoseEstimate | None = None
     inliers: tuple[NDArray[np.bool_], ...] = ()
-    evidence: Evidence | None = None
+    agreement: float | None = None
     is_ambiguous: bool = False
 
 
@@ -87,8 +85,7 @@ def accept(
     ends = np.cumsum([len(image.matches) for *_, image in pairs])
     strongest = max(np.split(agrees, ends[:-1]), key=len)
     mean = float(np.sqrt(agreement * np.mean(strongest)))
-    evidence = Evidence(mean, _count_cells(views, inliers))
-    return Solution(Status.LOCALIZED, '', pose, inliers, evidence)
+    return Solution(Status.LOCALIZED, '', pose, inliers, mean)
 
 
 def count_keypoints(views: Sequence[PlacedSighting], masks: Masks) -> int:
@@ -117,17 +114,6 @@ def count_keypoints(views: Sequence[PlacedSighting], masks: Masks) -> int:
     return int(count)
 
 
-def _count_cells(views: Sequence[PlacedSighting], inliers: Masks) -> int:
-    """Count the cells of a grid over each image that hold inliers."""
-    seen = np.zeros((len(views), GRID, GRID), dtype=bool)
-    for (number, view, image), mask in zip(matched_images(views), inliers, strict=True):
-        points = view.features.points2D[image.matches[mask, 0]]
-        scaled = GRID * points / np.array(view.features.image_size)
-        columns, rows = np.clip(scaled.astype(np.intp), 0, GRID - 1).T
-        seen[number, rows, columns] = True
-    return int(np.count_nonzero(seen))
-
-
 def answer(
     localizer: str,
     views: Sequence[PlacedSighting],
@@ -145,7 +131,7 @@ def answer(
         camera_pose=solution.pose,
         num_matches=sum(len(pair.inliers) for pair in pairs),
         num_inliers=count_keypoints(views, solution.inliers) if solution.inliers else 0,
-        evidence=solution.evidence,
+        agreement=solution.agreement,
         retrieved=tuple(dict.fromkeys(names)),
         pairs=pairs,
         timings_ms=timings_ms,

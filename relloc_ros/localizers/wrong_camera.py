@@ -60,7 +60,7 @@ def taken_as_calibrated(
     if not reason:
         return solution
     return replace(
-        solution, status=Status.GATED, reason=reason, pose=None, inliers=(), evidence=None
+        solution, status=Status.GATED, reason=reason, pose=None, inliers=(), agreement=None
     )
 
 
