@@ -39,6 +39,11 @@ from relloc_ros.structures import PoseEstimate, QueryImage
 console = Console(width=140)
 
 POOLED = ('redkitchen', 'castle_p30', 'herzjesu_p25', 'fr3_office')
+NO_GATES = {
+    'max_position_std': 0,
+    'max_orientation_std': 0,
+    'acceptance.max_false_accept_rate': 1,
+}
 LOCALIZERS = ('essential', 'structure', 'retrieval')
 LINES = ((0, 40), (152, 30), (100, 30))
 """First and number of the redkitchen map images that lie on lines, but for 2 cm."""
@@ -168,7 +173,7 @@ def _calibrated(path: Path, mapped: Sequence[PosedImage]) -> dict[str, Calibrati
 def _evaluate(
     path: Path, queries: Sequence[PosedImage], localizer: str, calibration: Calibration
 ) -> Figures:
-    settings = {'localizer': localizer, 'max_position_std': 0, 'max_orientation_std': 0}
+    settings = {'localizer': localizer, **NO_GATES}
     bare, calibrated, truths, along = [], [], [], []
     with ReferenceMap.open(path) as reference_map:
         # What the pipeline does, done here to have both covariances of one pose.
