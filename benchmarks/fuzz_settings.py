@@ -148,6 +148,8 @@ def _by_ros(world: World, rng: Random) -> list[Answer]:
     from rclpy.parameter import Parameter as RosParameter
 
     for name, value in _assignments(rng).items():
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            continue  # no message holds it
         try:
             parameter = RosParameter(name, value=value)
         except (TypeError, ValueError, AttributeError):
