@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+import gc
 from importlib.util import find_spec
 import os
 from pathlib import Path
@@ -105,21 +107,31 @@ def ros_environment() -> Iterator[None]:
     patch.undo()
 
 
-@pytest.fixture(scope='module')
-def module_ros(ros_environment: None) -> Iterator[None]:
-    """Initialize rclpy for all tests of a file."""
+@contextmanager
+def running_ros() -> Iterator[None]:
+    """Initialize rclpy, and leave nothing of it behind.
+
+    Nodes and contexts refer to each other in circles. Until these are collected, participants of
+    earlier tests stay in the domain, twenty and more, and who comes next is found late or not at
+    all.
+    """
     import rclpy
 
     rclpy.init(args=[])
     yield
     rclpy.try_shutdown()
+    gc.collect()
+
+
+@pytest.fixture(scope='module')
+def module_ros(ros_environment: None) -> Iterator[None]:
+    """Initialize rclpy for all tests of a file."""
+    with running_ros():
+        yield
 
 
 @pytest.fixture
 def ros(ros_environment: None) -> Iterator[None]:
     """Initialize rclpy for one test."""
-    import rclpy
-
-    rclpy.init(args=[])
-    yield
-    rclpy.try_shutdown()
+    with running_ros():
+        yield

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 import threading
 import time
 from types import SimpleNamespace
@@ -30,7 +31,7 @@ from relloc_ros.structures import Localization, PairMatches, Status
 from relloc_ros.tracker import TrackingState, Verdict
 
 TOPIC = '/localization_node/debug_image'
-MAP = SimpleNamespace(
+MAP: Any = SimpleNamespace(
     image_names=('a.jpg',),
     num_images=1,
     centres=np.zeros((1, 3)),
@@ -216,7 +217,7 @@ def test_the_query_stands_beside_its_map_image_in_their_colours(harness: Harness
     assert session is not None
     points = np.array([[16.0, 12.0]])
     pair = PairMatches('a.jpg', points, 20 * points, np.array([True]))
-    session.loaded = SimpleNamespace(reference_map=MAP)  # type: ignore[assignment]
+    session.loaded = replace(session.loaded, reference_map=MAP)
     lost = Verdict(TrackingState.LOST, False, 'too few')
     part_of(harness).frame_processed(coloured_result(lost, (pair,)))
     harness.spin_until(lambda: images)

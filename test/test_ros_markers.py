@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -172,7 +173,7 @@ def test_large_maps_are_thinned_evenly(harness: Harness) -> None:
     large = stub_map(2 * MAX_MAP_CAMERAS + 7)
     session = harness.node._session
     assert session is not None
-    session.loaded = SimpleNamespace(reference_map=large)  # type: ignore[assignment]
+    session.loaded = replace(session.loaded, reference_map=large)
     found = listen(harness, 'map_markers')
     harness.spin_until(lambda: found)
     part_of(harness).map_changed()
@@ -252,7 +253,7 @@ def test_not_too_many_and_none_of_another_map(harness: Harness) -> None:
     session = harness.node._session
     assert session is not None
     large = stub_map(2 * MAX_FRAME_CAMERAS)
-    session.loaded = SimpleNamespace(reference_map=large)  # type: ignore[assignment]
+    session.loaded = replace(session.loaded, reference_map=large)
     part_of(harness).map_changed()
     found = listen(harness, 'markers')
     kinds = shown(harness, found, result(ACCEPTED, ('gone', 'image5'), large.image_names[6:]))
