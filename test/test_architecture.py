@@ -56,6 +56,7 @@ FLOORS = {
     'picture_text': 4,
     'scene_shapes': 4,
     'evaluation': 5,
+    'analysis': 5,
     'cli': 5,
     'ros': 5,
 }
@@ -63,7 +64,8 @@ FLOORS = {
 FRONT_DOORS = {
     # what each part of the top floor may take from that floor
     'evaluation': {'evaluation'},
-    'cli': {'cli', 'evaluation'},
+    'analysis': {'analysis', 'evaluation'},
+    'cli': {'cli', 'evaluation', 'analysis'},
     'ros': {'ros'},
 }
 
