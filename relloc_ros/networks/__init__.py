@@ -15,7 +15,7 @@ from relloc_ros.errors import ConfigError, MissingDependencyError
 try:
     import torch
 
-    from relloc_ros.networks.base import PairBatch, PairNetwork, Prediction
+    from relloc_ros.networks.base import Network, PairBatch, PairNetwork, Prediction
     from relloc_ros.networks.essnet import EssNet, NcEssNet
     from relloc_ros.networks.matching_net import NcMatching
     from relloc_ros.networks.network_config import NetworkConfig
@@ -26,7 +26,15 @@ except ImportError as error:
         f"networks need {error.name}: pip install 'relloc_ros[learn]'"
     ) from error
 
-__all__ = ['NETWORKS', 'PairBatch', 'PairNetwork', 'Prediction', 'make_network', 'network_class']
+__all__ = [
+    'NETWORKS',
+    'Network',
+    'PairBatch',
+    'PairNetwork',
+    'Prediction',
+    'make_network',
+    'network_class',
+]
 
 NETWORKS: dict[str, type[PairNetwork]] = {
     network.name: network for network in (EssNet, NcEssNet, NcMatching, RelativePoseNet, RelocNet)

@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Residual networks (He et al., CVPR 2016) without the last pooling and classification.
+"""Networks that make features of an image, without the last pooling and classification.
 
-Names of the tensors are torchvision's, so that its weight files fit.
+Residual networks (He et al., CVPR 2016), GoogLeNet (Szegedy et al., CVPR 2015), for both of which
+names of the tensors are torchvision's, so that its weight files fit; and a small one for the CPU.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from relloc_ros.errors import ConfigError
+from relloc_ros.networks.googlenet import GoogLeNet
 
-__all__ = ['BACKBONES', 'ResNet', 'make_backbone']
+__all__ = ['BACKBONES', 'Backbone', 'ResNet', 'SmallNet', 'make_backbone']
 
 STEM_CHANNELS = 64
 STAGE_CHANNELS = (64, 128, 256, 512)
+SMALL_CHANNELS = (16, 32, 48, 64, 96)
 
 
 class _Layout(NamedTuple):
@@ -25,11 +28,12 @@ class _Layout(NamedTuple):
     is_bottleneck: bool
 
 
-BACKBONES = {
+RESNETS = {
     'resnet18': _Layout((2, 2, 2, 2), is_bottleneck=False),
     'resnet34': _Layout((3, 4, 6, 3), is_bottleneck=False),
     'resnet50': _Layout((3, 4, 6, 3), is_bottleneck=True),
 }
+BACKBONES = (*RESNETS, 'googlenet', 'small')
 
 
 class ResNet(nn.Module):
@@ -117,13 +121,42 @@ def _shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Module | N
     return nn.Sequential(OrderedDict([('0', convolution), ('1', nn.BatchNorm2d(channels_out))]))
 
 
+class SmallNet(nn.Module):
+    """A few convolutions with batch normalization, for images of a hundred pixels on a CPU.
+
+    Attributes:
+        channels: of the features.
+        stride: pixels of the image for one cell of the features.
+    """
+
+    def __init__(self, last_stage: int) -> None:
+        super().__init__()
+        widths = SMALL_CHANNELS[: last_stage + 1]
+        layers: list[nn.Module] = []
+        for channels_in, channels in zip((3, *widths), widths, strict=False):
+            convolution = nn.Conv2d(channels_in, channels, 3, stride=2, padding=1, bias=False)
+            layers += [convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+        self.layers = nn.Sequential(*layers)
+        self.channels = widths[-1]
+        self.stride = 2 ** (last_stage + 1)
+        _initialize(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Turn (B, 3, H, W) into (B, channels, H / stride, W / stride), rounded up."""
+        features: Tensor = self.layers(image)
+        return features
+
+
+Backbone = ResNet | GoogLeNet | SmallNet
+
+
 def _initialize(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
 
 
-def make_backbone(name: str, last_stage: int = 4) -> ResNet:
+def make_backbone(name: str, last_stage: int = 4) -> Backbone:
     """Make a backbone with random weights (Kaiming).
 
     Args:
@@ -135,4 +168,6 @@ def make_backbone(name: str, last_stage: int = 4) -> ResNet:
     """
     if name not in BACKBONES:
         raise ConfigError(f"unknown backbone '{name}'; known: {', '.join(BACKBONES)}")
-    return ResNet(BACKBONES[name], last_stage)
+    if name == 'googlenet':
+        return GoogLeNet(last_stage)
+    return SmallNet(last_stage) if name == 'small' else ResNet(RESNETS[name], last_stage)

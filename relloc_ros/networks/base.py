@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from relloc_ros.errors import DataError
-from relloc_ros.networks.backbones import ResNet
+from relloc_ros.networks.backbones import Backbone
 from relloc_ros.networks.network_config import NetworkConfig
 
-__all__ = ['PairBatch', 'PairNetwork', 'Prediction', 'check_images']
+__all__ = ['Network', 'PairBatch', 'PairNetwork', 'Prediction', 'check_images']
 
 Prediction = dict[str, Tensor]
 
@@ -65,24 +65,31 @@ class PairBatch:
         return PairBatch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
-class PairNetwork(torch.nn.Module):
-    """A network that says how two images lie to each other.
+class Network(torch.nn.Module):
+    """What is trained and stored alike, whatever it predicts.
 
     Attributes:
-        name: in the NETWORKS table, in checkpoints and in messages.
+        name: in checkpoints and in messages.
         config_class: of its settings.
         config: its settings.
-        backbone: first part of `describe`.
+        backbone: makes features of an image.
     """
 
     name: ClassVar[str]
     config_class: ClassVar[type[NetworkConfig]]
-    backbone: ResNet
+    backbone: Backbone
 
     def __init__(self, config: NetworkConfig) -> None:
         """Keep the settings; a network adds its layers."""
         super().__init__()
         self.config = config
+
+
+class PairNetwork(Network):
+    """A network of the NETWORKS table, that says how two images lie to each other.
+
+    Its backbone is the first part of `describe`.
+    """
 
     def forward(self, image_a: Tensor, image_b: Tensor) -> Prediction:
         """Predict the relative pose b_from_a of B image pairs.

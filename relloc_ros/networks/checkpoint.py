@@ -20,7 +20,7 @@ from torch.nn import Module
 
 from relloc_ros.config_schema import flatten, make_config
 from relloc_ros.errors import ConfigError, DataError
-from relloc_ros.networks import NETWORKS, PairNetwork
+from relloc_ros.networks import NETWORKS, Network, PairNetwork
 
 __all__ = [
     'fill',
@@ -35,12 +35,12 @@ FORMAT_VERSION = 1
 METADATA_KEY = 'relloc_ros'
 
 
-def save_network(path: Path, network: PairNetwork, about: Mapping[str, Any]) -> None:
+def save_network(path: Path, network: Network, about: Mapping[str, Any]) -> None:
     """Write the weights of a network; a file that exists is replaced when all is written.
 
     Args:
         path: the file.
-        network: of the NETWORKS table.
+        network: of the NETWORKS table, or one that regresses absolute poses.
         about: what else is to be remembered: the hash of the data, the epoch.
     """
     known = {**about, 'network': network.name, 'config': flatten(network.config)}

@@ -1,0 +1,212 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Absolute pose regression: a network that gives the pose of an image in the map it has learned.
+
+Three stages stay visible, as in Sattler et al. (CVPR 2019, section 3): `features`, `embed` and
+`project`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relloc_ros.errors import DataError
+from relloc_ros.geometry import Array
+from relloc_ros.networks.apr.embeddings import EMBEDDINGS
+from relloc_ros.networks.apr.losses import AbsolutePoseBatch, reprojection_error
+from relloc_ros.networks.apr.projection import (
+    NUM_ROTATION,
+    BasePoses,
+    Projection,
+    mean_numbers,
+    nearest_numbers,
+    rotation_from_numbers,
+)
+from relloc_ros.networks.backbones import make_backbone
+from relloc_ros.networks.base import Network, Prediction, check_images
+from relloc_ros.networks.losses import LearnedWeights, vector_distance
+from relloc_ros.networks.network_config import AbsolutePoseConfig, NetworkConfig
+
+__all__ = ['AbsolutePoseNet']
+
+INITIAL_LOG_VARIANCES = (0.0, -3.0)
+"""Of position and rotation (Kendall and Cipolla, CVPR 2017)."""
+LEAST_SCALE = 1e-6
+
+
+class AbsolutePoseNet(Network):
+    """Backbone; an embedding, or one for position and one for rotation; linear layers to a pose.
+
+    Attributes:
+        centre: (3,) mean of the training positions, map units.
+        scale: () their root mean square distance from it, map units.
+    """
+
+    name: ClassVar[str] = 'apr'
+    config_class: ClassVar[type[NetworkConfig]] = AbsolutePoseConfig
+    config: AbsolutePoseConfig
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, config: AbsolutePoseConfig) -> None:
+        super().__init__(config)
+        self.backbone = make_backbone(config.backbone, config.last_stage)
+        embedding = EMBEDDINGS[config.embedding]
+        channels = self.backbone.channels
+        self.embedding = embedding(channels, config)
+        self.rotation_embedding = embedding(channels, config) if config.rotation_branch else None
+        self.projection = Projection(
+            config.embedding_size,
+            NUM_ROTATION[config.rotation],
+            is_shared=not config.rotation_branch,
+        )
+        self.weights = LearnedWeights(INITIAL_LOG_VARIANCES) if config.loss == 'learned' else None
+        self.register_buffer('centre', torch.zeros(3, dtype=torch.float64))
+        self.register_buffer('scale', torch.ones((), dtype=torch.float64))
+
+    @property
+    def num_position(self) -> int:
+        """Number of coefficients of the position: all, or those before the rotation's own."""
+        return self.projection.num_position
+
+    @property
+    def num_coefficients(self) -> int:
+        """Number N of all coefficients."""
+        shared = self.projection.is_shared
+        return self.num_position + (0 if shared else self.projection.num_rotation)
+
+    def fit_frame(self, positions: Array, rotations: Array) -> None:
+        """Take frame and scale of the training poses; to be called once before training.
+
+        Args:
+            positions: (M, 3) camera centres, map frame and units.
+            rotations: (M, 3, 3) map_from_cam.
+
+        Raises:
+            DataError: no poses.
+        """
+        if len(positions) == 0:
+            raise DataError('no poses to train on: give a map with images')
+        centre = np.mean(positions, axis=0)
+        spread = float(np.sqrt(np.mean(np.sum((positions - centre) ** 2, axis=1))))
+        mean = mean_numbers(torch.as_tensor(rotations), self.config.rotation)
+        with torch.no_grad():
+            self.centre.copy_(torch.as_tensor(centre))
+            self.scale.fill_(max(spread, LEAST_SCALE))
+            self.projection.rotation.bias.copy_(mean)
+
+    def forward(self, image: Tensor, previous: Tensor | None = None) -> Prediction:
+        """Predict the poses of B images.
+
+        Args:
+            image: (B, 3, H, W) floating point, prepared by `preprocessing`.
+            previous: likewise, the image before each; None if there is none, or the network does
+                not look at it.
+
+        Returns:
+            As `project`.
+
+        Raises:
+            DataError: shape or dtype of an image are not those the network takes.
+        """
+        return self.project(self.embed(image, previous))
+
+    def features(self, image: Tensor) -> Tensor:
+        """Stage 1: features (B, C, H', W') of B images (B, 3, H, W)."""
+        check_images(image, 'image', next(self.parameters()).dtype, self.config.crop)
+        features: Tensor = self.backbone(image)
+        return features
+
+    def embed(self, image: Tensor, previous: Tensor | None = None) -> Tensor:
+        """Stages 1 and 2: coefficients (B, N), those of the position before the rotation's own."""
+        return self.embed_features(self.features(image))
+
+    def embed_features(self, features: Tensor) -> Tensor:
+        """Stage 2: coefficients (B, N) of features."""
+        alpha: Tensor = self.embedding(features)
+        if self.rotation_embedding is None:
+            return alpha
+        return torch.cat([alpha, self.rotation_embedding(features)], dim=1)
+
+    def project(self, alpha: Tensor) -> Prediction:
+        """Stage 3: poses of coefficients (B, N).
+
+        Returns:
+            `position` (B, 3) camera centres in the map, map units; `rotation` (B, 3, 3)
+            map_from_cam; and as the network gives them: `position_numbers` (B, 3), centred and
+            scaled, and `rotation_numbers` (B, R), see NUM_ROTATION.
+        """
+        position, rotation = self.projection(alpha)
+        return {
+            'position': (self.centre + self.scale * position.double()).to(position.dtype),
+            'rotation': rotation_from_numbers(rotation, self.config.rotation),
+            'position_numbers': position,
+            'rotation_numbers': rotation,
+        }
+
+    def predict(self, batch: AbsolutePoseBatch) -> Prediction:
+        """Predict the poses of a batch, for `loss`."""
+        return self(batch.image)
+
+    def loss(self, prediction: Prediction, batch: AbsolutePoseBatch) -> dict[str, Tensor]:
+        """Compare with the truth.
+
+        Returns:
+            Scalars by name: `loss`, which is to be minimized, and its parts `position`, map units,
+            and `rotation`, in the numbers of the representation: about half the angle, radians.
+
+        Raises:
+            DataError: the loss takes points, and the batch has none.
+        """
+        position, rotation = self._errors(prediction, batch)
+        parts = {'position': position * self.scale.to(position.dtype), 'rotation': rotation}
+        if self.config.loss == 'geometric':
+            parts['reprojection'] = self._reprojection(prediction, batch)
+            return {'loss': parts['reprojection'], **parts}
+        if self.weights is not None:
+            return {'loss': self.weights(torch.stack([position, rotation])), **parts}
+        return {'loss': position + self.config.rotation_weight * rotation, **parts}
+
+    def _errors(self, prediction: Prediction, batch: AbsolutePoseBatch) -> tuple[Tensor, Tensor]:
+        """Mean errors of position, scaled, and rotation."""
+        numbers = prediction['rotation_numbers']
+        truth = nearest_numbers(batch.rotation, numbers, self.config.rotation)
+        position = prediction['position_numbers']
+        return (
+            vector_distance(position, self._scaled(batch.position, position.dtype)),
+            vector_distance(numbers, truth),
+        )
+
+    def _reprojection(self, prediction: Prediction, batch: AbsolutePoseBatch) -> Tensor:
+        if batch.points is None:
+            raise DataError(
+                f'the loss of {self.config.variant} takes points that each image sees, and the '
+                'batch has none'
+            )
+        rotation = prediction['rotation']
+        # Near the origin, where single precision is exact.
+        position = self._scaled(batch.position, rotation.dtype)
+        points = self._scaled(batch.points, rotation.dtype)
+        return reprojection_error(
+            prediction['position_numbers'], rotation, position, batch.rotation, points
+        )
+
+    def _scaled(self, position: Tensor, dtype: torch.dtype) -> Tensor:
+        return ((position.double() - self.centre) / self.scale).to(dtype)
+
+    def base_poses(self) -> BasePoses:
+        """Read off what all predictions are combinations of."""
+        positions, rotations = (each.double().cpu() for each in self.projection.matrices())
+        centre, scale = self.centre.cpu(), self.scale.cpu()
+        offset = self.projection.position.bias.detach().double().cpu()
+        return BasePoses(
+            (centre + scale * offset).numpy(),
+            (scale * positions).numpy(),
+            self.projection.rotation.bias.detach().double().cpu().numpy(),
+            rotations.numpy(),
+            self.config.rotation,
+        )

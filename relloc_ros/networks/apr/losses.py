@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How far predicted poses are from the true ones; each loss is a mean over the batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from relloc_ros.errors import DataError
+from relloc_ros.networks.rigid_motion import log_se3
+
+__all__ = ['AbsolutePoseBatch', 'relative_poses', 'reprojection_error']
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AbsolutePoseBatch:
+    """B images with their poses. Windows of W images are W rows after each other, in order.
+
+    Attributes:
+        image: (B, 3, H, W) float32, prepared by `preprocessing`.
+        position: (B, 3) camera centres, map frame and units; float64 where a map is far from its
+            origin.
+        rotation: (B, 3, 3) map_from_cam.
+        points: (B, M, 3) points of the map that each image sees, for reprojection errors; None
+            where no loss takes them.
+        is_labelled: (B,) bool; False where the poses are an odometer's, in a frame of its own, of
+            which only those relative to the others of the window count. None is True for all.
+    """
+
+    image: Tensor
+    position: Tensor
+    rotation: Tensor
+    points: Tensor | None = None
+    is_labelled: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the shapes belong together."""
+        count = len(self.image)
+        shapes: dict[str, tuple[int, ...]] = {
+            'position': (count, 3),
+            'rotation': (count, 3, 3),
+            'is_labelled': (count,),
+        }
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if value is not None and tuple(value.shape) != shape:
+                raise DataError(
+                    f'{name} of a batch of {count} images has shape {tuple(value.shape)}: {shape}'
+                )
+        if self.points is not None and (
+            self.points.ndim != 3 or len(self.points) != count or self.points.shape[2] != 3
+        ):
+            raise DataError(
+                f'points of a batch of {count} images have shape {tuple(self.points.shape)}: '
+                f'({count}, M, 3)'
+            )
+
+    def to(self, device: torch.device | str) -> AbsolutePoseBatch:
+        """Return the batch on a device."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return AbsolutePoseBatch(*(None if each is None else each.to(device) for each in values))
+
+
+def reprojection_error(
+    position: Tensor,
+    rotation: Tensor,
+    true_position: Tensor,
+    true_rotation: Tensor,
+    points: Tensor,
+) -> Tensor:
+    """Mean distance of the unit rays to the points, seen from predicted and from true poses.
+
+    The geometric loss of Kendall and Cipolla (CVPR 2017, equation 4), on the unit sphere in place
+    of the image: the same for small errors, in radians, and finite for points that lie behind the
+    predicted camera, so that training can begin with it.
+
+    Args:
+        position: (B, 3) camera centres.
+        rotation: (B, 3, 3) map_from_cam.
+        true_position: (B, 3).
+        true_rotation: (B, 3, 3).
+        points: (B, M, 3) in the map.
+    """
+    rays = normalize((points - position[:, None]) @ rotation, dim=2)
+    true_rays = normalize((points - true_position[:, None]) @ true_rotation, dim=2)
+    return torch.linalg.vector_norm(rays - true_rays, dim=2).mean()
+
+
+def relative_poses(position: Tensor, rotation: Tensor, window: int) -> tuple[Tensor, Tensor]:
+    """Poses of all pairs of images of a window relative to each other (MapNet, equation 3).
+
+    In the frame of the earlier camera, so that they are the same in the map's frame and in an
+    odometer's.
+
+    Args:
+        position: (B, 3) camera centres, B a multiple of the window.
+        rotation: (B, 3, 3) map_from_cam.
+        window: W.
+
+    Returns:
+        Positions and halves of rotation vectors, both (P, 3).
+    """
+    first, second = torch.triu_indices(window, window, 1).unbind()
+    positions, rotations = position.unflatten(0, (-1, window)), rotation.unflatten(0, (-1, window))
+    inverse = rotations[:, first].flatten(0, 1).transpose(1, 2)
+    offset = (positions[:, second] - positions[:, first]).flatten(0, 1)
+    turned = inverse @ rotations[:, second].flatten(0, 1)
+    vectors = log_se3(turned, torch.zeros_like(offset))[:, :3]
+    return (inverse @ offset[:, :, None])[:, :, 0], vectors / 2
