@@ -29,13 +29,19 @@ from relloc_ros.config_schema import (
     read_config_file,
     setting,
 )
-from relloc_ros.localizer_config import EssentialConfig, RetrievalConfig, StructureConfig
+from relloc_ros.localizer_config import (
+    AprConfig,
+    EssentialConfig,
+    RetrievalConfig,
+    StructureConfig,
+)
 from relloc_ros.node_config import NodeConfig
 from relloc_ros.tracking_config import TrackingConfig
 from relloc_ros.training_config import TrainingConfig
 
 __all__ = [
     'AcceptanceConfig',
+    'AprConfig',
     'EssentialConfig',
     'LocalizationConfig',
     'MapConfig',
@@ -161,6 +167,7 @@ class LocalizationConfig:
         le=1024,
     )
     acceptance: AcceptanceConfig = Field(default_factory=AcceptanceConfig)
+    apr: AprConfig = Field(default_factory=AprConfig)
     essential: EssentialConfig = Field(default_factory=EssentialConfig)
     retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
     structure: StructureConfig = Field(default_factory=StructureConfig)

@@ -10,7 +10,28 @@ from pydantic.dataclasses import dataclass
 
 from relloc_ros.config_schema import STRICT, setting
 
-__all__ = ['EssentialConfig', 'RetrievalConfig', 'StructureConfig']
+__all__ = ['AprConfig', 'EssentialConfig', 'RetrievalConfig', 'StructureConfig']
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
+class AprConfig:
+    """Settings of the localizer `apr`, a network trained on the map."""
+
+    network: str = setting(
+        '', 'File of the weights of the network, as written by relloc train apr.'
+    )
+    network_images: str = setting(
+        '',
+        'Folder of the images of the map, which only calibration looks at; empty looks where the '
+        'map was built from.',
+    )
+    max_novelty: float = setting(
+        1.0,
+        'An image less like all training images than this, where 1 is the limit that the images '
+        'held out in training set: NO_RETRIEVAL. 0 switches off.',
+        ge=0,
+        le=1000,
+    )
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)

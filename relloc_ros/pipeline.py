@@ -11,6 +11,8 @@ from typing import Any
 import zlib
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from relloc_ros.camera import Camera
@@ -68,6 +70,11 @@ class Relocalizer:
             str(reference_map.path),
         )
         self._thread_pools = ThreadpoolController()
+
+    @property
+    def learned_images(self) -> NDArray[np.bool_]:
+        """(N,) which images of the map the localizer has learned: see `Localizer`."""
+        return self._localizer.learned_images
 
     def process(self, query: QueryImage) -> Localization:
         """Localize one image. Wall milliseconds of each stage come with the answer."""

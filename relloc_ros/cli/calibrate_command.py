@@ -87,9 +87,13 @@ def _configs(
 
     if localizer is not None:
         return [localization_config(file, settings, localizer)]
-    triangulated = current_generation(path).points.is_dir()
-    names = [name for name in LOCALIZERS if name != 'structure' or triangulated]
-    return [localization_config(file, settings, name) for name in names]
+    configs = [localization_config(file, settings, name) for name in LOCALIZERS]
+    # Which of them the map, and the settings, have what they need for.
+    fit = {
+        'structure': current_generation(path).points.is_dir(),
+        'apr': bool(configs[0].apr.network),
+    }
+    return [each for each in configs if fit.get(each.localizer, True)]
 
 
 def _table(made: Sequence[Calibration]) -> Table:

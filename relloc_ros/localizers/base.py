@@ -7,6 +7,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.localizers.sighting import PlacedSighting, Sighting, add_timings
@@ -32,6 +35,14 @@ class Localizer(ABC):
         """
         self.reference_map = reference_map
         self.config = config
+
+    @property
+    def learned_images(self) -> NDArray[np.bool_]:
+        """(N,) which images of the map it has learned, so that they say nothing of its errors.
+
+        None but of a method that is trained on the map.
+        """
+        return np.zeros(self.reference_map.num_images, dtype=bool)
 
     @abstractmethod
     def localize(self, query: QueryImage, seed: int) -> Localization:

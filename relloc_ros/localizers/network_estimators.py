@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from relloc_ros.config import LocalizationConfig
+from relloc_ros.config import EssentialConfig, LocalizationConfig
 from relloc_ros.errors import ConfigError
 from relloc_ros.localizers.network_images import images_folder
 from relloc_ros.localizers.network_matches import LearnedMatches
@@ -15,7 +16,7 @@ from relloc_ros.localizers.network_pairs import RegressedPairs
 from relloc_ros.localizers.network_sight import NetworkSight
 from relloc_ros.map.reference_map import ReferenceMap
 
-__all__ = ['NETWORK_ESTIMATORS', 'create_network_sight']
+__all__ = ['NETWORK_ESTIMATORS', 'create_network_sight', 'images_of_estimator']
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,21 @@ NETWORK_ESTIMATORS: Mapping[str, _Estimator] = {
     'relocnet': _Estimator(RegressedPairs, ('relocnet',)),
 }
 """Each with the networks whose weights serve."""
+
+
+def images_of_estimator(reference_map: ReferenceMap, settings: EssentialConfig) -> Path:
+    """Find the folder of the map's images, at which networks look.
+
+    Raises:
+        MapError: they are not where the settings say, nor, if these say nothing, in what the map
+            was built from.
+    """
+    return images_folder(
+        reference_map,
+        settings.network_images,
+        setting='essential.network_images',
+        user=f'pair estimator {settings.pair_estimator}',
+    )
 
 
 def create_network_sight(
@@ -54,5 +70,5 @@ def create_network_sight(
             f'pair estimator {settings.pair_estimator} needs trained weights: set '
             'essential.network to a file that `relloc train` has written'
         )
-    folder = images_folder(reference_map, settings)
+    folder = images_of_estimator(reference_map, settings)
     return estimator.kind(reference_map, config, folder, estimator.networks)

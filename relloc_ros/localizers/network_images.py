@@ -13,7 +13,6 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from relloc_ros.config import EssentialConfig
 from relloc_ros.errors import MapError
 from relloc_ros.map.format import Manifest
 from relloc_ros.map.reference_map import ReferenceMap
@@ -24,25 +23,30 @@ __all__ = ['DescribedImages', 'images_folder']
 T = TypeVar('T')
 
 
-def images_folder(reference_map: ReferenceMap, settings: EssentialConfig) -> Path:
+def images_folder(reference_map: ReferenceMap, given: str, *, setting: str, user: str) -> Path:
     """Find the folder of the map's images.
 
+    Args:
+        reference_map: the map.
+        given: the folder; empty looks in what the map was built from.
+        setting: that gives it, for the message.
+        user: who looks at the images, for the message.
+
     Raises:
-        MapError: the first image of the map is not in the folder that the settings name, nor, if
-            they name none, in what the map was built from.
+        MapError: the first image of the map is not there.
     """
     first = reference_map.image_names[0]
     source = Manifest.read(reference_map.generation.manifest).source
     built_from = (Path(source) / 'images', Path(source)) if source else ()
-    folders = (Path(settings.network_images),) if settings.network_images else built_from
+    folders = (Path(given),) if given else built_from
     for folder in folders:
         if (folder / first).is_file():
             return folder
     looked = ' or '.join(map(str, folders)) or 'no place: the map does not name its source'
     raise MapError(
-        f'pair estimator {settings.pair_estimator} looks at the images of map '
-        f'{reference_map.path}, which holds none; {first} was looked for in {looked}: set '
-        'essential.network_images to the folder of the images that the map was built from'
+        f'{user} looks at the images of map {reference_map.path}, which holds none; {first} was '
+        f'looked for in {looked}: set {setting} to the folder of the images that the map was '
+        'built from'
     )
 
 

@@ -23,13 +23,14 @@ __all__ = ['Calibration', 'ChosenCalibration', 'choose_calibration', 'settings_h
 
 INLIERS = 100
 """The scale is that of a pose with this many inliers."""
-LOCALIZER_BLOCKS = ('essential', 'retrieval', 'structure')
+LOCALIZER_BLOCKS = ('apr', 'essential', 'retrieval', 'structure')
 CHANGE_NO_POSE = frozenset(
     (
         'acceptance.check_camera',
         'acceptance.max_false_accept_rate',
         'acceptance.orientation_tolerance_deg',
         'acceptance.position_tolerance',
+        'apr.network_images',
         'covariance_scale',
         'descriptor_cache_mb',
         'max_orientation_std',

@@ -99,7 +99,7 @@ def calibrate(
     """
     if len(held_out) < LEAST_ERRORS:
         remedy = 'add images that see the same from other places'
-        if held_out.num_tried < reference_map.num_images:
+        if held_out.num_tried < held_out.num_fit:
             remedy = 'hold out more, with --samples'
         raise DataError(
             f'map {reference_map.path}: {len(held_out)} of {held_out.num_tried} images held out '

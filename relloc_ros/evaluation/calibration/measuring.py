@@ -4,12 +4,14 @@
 
 A robot does not come back to where the map's images were taken, least of all to within the few
 centimetres that the images of a video are apart. So an image is localized without those that show
-nearly the same.
+nearly the same. A network cannot do without what it has learned: of a localizer that is trained on
+the map, those images tell that training held out, and that show nearly the same as none it has
+learned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from relloc_ros.evaluation.calibration.fitting import LEAST_ERRORS
 from relloc_ros.evaluation.calibration.held_out_map import HeldOutMap
 from relloc_ros.evaluation.calibration.view_shifts import ViewShifts
 from relloc_ros.geometry import Array, RigidTransform, log_so3
-from relloc_ros.localizers.network_estimators import NETWORK_ESTIMATORS
+from relloc_ros.localizers.network_estimators import NETWORK_ESTIMATORS, images_of_estimator
 from relloc_ros.localizers.network_images import images_folder
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.pipeline import Relocalizer
@@ -48,6 +50,8 @@ class HeldOut:
         truths: N map_from_cam in the map.
         num_inliers: (N,) 0 where the localizer counts none.
         num_tried: images that were held out.
+        num_fit: images that could have been: of a localizer trained on the map those only that it
+            has not learned from.
         view_shift: share of an image's width by which they differ from all others at least.
     """
 
@@ -55,6 +59,7 @@ class HeldOut:
     truths: Sequence[RigidTransform]
     num_inliers: NDArray[np.intp]
     num_tried: int
+    num_fit: int
     view_shift: float
 
     def __len__(self) -> int:
@@ -96,6 +101,7 @@ def hold_out(
 
     Raises:
         ConfigError: no such localizer.
+        DataError: the localizer is trained on another map, or on all images of this one.
         MapError: the map lacks what the localizer needs.
     """
     shifts = ViewShifts(reference_map)
@@ -112,11 +118,15 @@ def hold_out(
         acceptance=AcceptanceConfig(max_false_accept_rate=1.0),
     )
     relocalizer = Relocalizer(held_out_map, ungated)
-    rows = _spread(reference_map.num_images, samples)
-    found = HeldOut((), (), np.empty(0, dtype=np.intp), len(rows), 0.0)
+    learned = relocalizer.learned_images
+    fit = np.flatnonzero(~learned)
+    rows = [int(fit[place]) for place in _spread(len(fit), samples)]
+    found = HeldOut((), (), np.empty(0, dtype=np.intp), len(rows), len(fit), 0.0)
     for view_shift in VIEW_SHIFTS:
-        excluded = [shifts.of(row) < view_shift for row in rows]
-        found = _hold_out(relocalizer, held_out_map, rows, excluded, view_shift, progress)
+        excluded = {row: shifts.of(row) < view_shift for row in rows}
+        unseen = {row: near for row, near in excluded.items() if not (near & learned).any()}
+        poses = _hold_out(relocalizer, held_out_map, unseen, progress)
+        found = HeldOut(*poses, len(unseen), len(fit), view_shift)
         if len(found) >= max(LEAST_ERRORS, LEAST_SHARE * len(rows)):
             break
     return found
@@ -125,33 +135,41 @@ def hold_out(
 def _hold_out(
     relocalizer: Relocalizer,
     held_out_map: HeldOutMap,
-    rows: Sequence[int],
-    excluded: Sequence[NDArray[np.bool_]],
-    view_shift: float,
+    excluded: Mapping[int, NDArray[np.bool_]],
     progress: Progress | None,
-) -> HeldOut:
-    """Localize each of some images, without those (N,) that are excluded."""
+) -> tuple[list[PoseEstimate], list[RigidTransform], NDArray[np.intp]]:
+    """Localize each of some images, by index, without those (N,) that are excluded for it.
+
+    Returns:
+        Poses of those that are localized, their true poses, their numbers of inliers.
+    """
     report = progress or (lambda done, total, stage: None)
     name = relocalizer.config.localizer
     estimates, truths, num_inliers = [], [], []
-    for done, (row, without) in enumerate(zip(rows, excluded, strict=True)):
-        report(done, len(rows), name)
+    for done, (row, without) in enumerate(excluded.items()):
+        report(done, len(excluded), name)
         without[row] = True
         found = relocalizer.process(held_out_map.hold_out(row, without))
         if found.camera_pose is not None:
             estimates.append(found.camera_pose)
             truths.append(held_out_map.cam_from_map(row).inverse())
             num_inliers.append(found.num_inliers)
-    report(len(rows), len(rows), name)
-    inliers = np.array(num_inliers, dtype=np.intp)
-    return HeldOut(estimates, truths, inliers, len(rows), view_shift)
+    report(len(excluded), len(excluded), name)
+    return estimates, truths, np.array(num_inliers, dtype=np.intp)
 
 
 def _seen_images(reference_map: ReferenceMap, config: LocalizationConfig) -> Path | None:
     """Give the folder of the map's images if the localizer is a network that looks at them."""
+    if config.localizer == 'apr':
+        return images_folder(
+            reference_map,
+            config.apr.network_images,
+            setting='apr.network_images',
+            user='calibration of localizer apr',
+        )
     settings = config.essential
     is_network = config.localizer == 'essential' and settings.pair_estimator in NETWORK_ESTIMATORS
-    return images_folder(reference_map, settings) if is_network else None
+    return images_of_estimator(reference_map, settings) if is_network else None
 
 
 def _spread(count: int, samples: int) -> list[int]:
