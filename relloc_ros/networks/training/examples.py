@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import torch
 from torch import Tensor
 
-from relloc_ros.networks import PairBatch, PairNetwork
+from relloc_ros.networks import Network, PairBatch, PairNetwork
 from relloc_ros.networks.preprocessing import crop_square, to_tensor
 from relloc_ros.networks.training.images import ResizedImages
 
@@ -116,7 +116,7 @@ class Objective(torch.nn.Module):
         network: what is trained.
     """
 
-    def __init__(self, network: PairNetwork) -> None:
+    def __init__(self, network: Network) -> None:
         """Take the network."""
         super().__init__()
         self.network = network
@@ -124,6 +124,8 @@ class Objective(torch.nn.Module):
 
 class PairObjective(Objective):
     """A network for pairs and its loss."""
+
+    network: PairNetwork
 
     def forward(self, examples: Batch) -> dict[str, Tensor]:
         """Give the network's losses, scalars by name, for the fields of a `PairBatch`."""

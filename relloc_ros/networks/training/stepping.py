@@ -18,7 +18,7 @@ from relloc_ros.errors import DataError
 from relloc_ros.networks.training.examples import Batch, Examples, Objective
 from relloc_ros.parallel import Task, ThreadTasks
 
-__all__ = ['Losses', 'Stepper', 'steps_in_epoch']
+__all__ = ['Losses', 'Stepper', 'read_batches', 'steps_in_epoch']
 
 Losses = dict[str, float]
 """`loss` and its parts."""
@@ -121,14 +121,35 @@ class Stepper:
     def _batches(
         self, examples: Examples, chunks: Iterable[Any], seed: Sequence[int] | None
     ) -> Iterator[Batch]:
-        """Read batches ahead of their use, in threads."""
-        items: list[Item] = [(int(index), seed) for chunk in chunks for index in chunk]
-        with ThreadTasks(self._config.reading_threads) as threads:
-            read = threads.map(Task(_read, examples, lambda: examples), items)
-            for chunk in chunks:
-                parts = list(islice(read, len(chunk)))
-                stacked = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
-                yield Batch(self._fabric.to_device(stacked))
+        return read_batches(self._fabric, self._config.reading_threads, examples, chunks, seed)
+
+
+def read_batches(
+    fabric: Any,
+    num_threads: int,
+    examples: Examples,
+    chunks: Iterable[Any],
+    seed: Sequence[int] | None,
+) -> Iterator[Batch]:
+    """Read batches ahead of their use, in threads.
+
+    Args:
+        fabric: of the device they are for.
+        num_threads: that read.
+        examples: read from.
+        chunks: indices of the examples of each batch.
+        seed: of what is random in them; None for nothing.
+
+    Raises:
+        DataError: an image is not readable.
+    """
+    items: list[Item] = [(int(index), seed) for chunk in chunks for index in chunk]
+    with ThreadTasks(num_threads) as threads:
+        read = threads.map(Task(_read, examples, lambda: examples), items)
+        for chunk in chunks:
+            parts = list(islice(read, len(chunk)))
+            stacked = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
+            yield Batch(fabric.to_device(stacked))
 
 
 def _read(examples: Examples, item: Item) -> dict[str, Tensor]:
