@@ -41,6 +41,10 @@ setup(
         'typer>=0.15.4',
     ],
     extras_require={
+        'fusion': [
+            'gtsam>=4.3 ; python_version >= "3.11"',
+            'gtsam>=4.3a1 ; python_version < "3.11"',  # 4.2 is for NumPy 1 only
+        ],
         'large': ['faiss-cpu>=1.8'],
         'learn': ['lightning-fabric>=2.5', 'matplotlib>=3.6', 'safetensors>=0.5', 'torch>=2.5.1'],
         'learned': [

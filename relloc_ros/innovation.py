@@ -13,7 +13,7 @@ from relloc_ros.geometry import RigidTransform, log_so3, skew
 from relloc_ros.odometer import Drift
 from relloc_ros.structures import PoseEstimate
 
-__all__ = ['Distance', 'mahalanobis_squared', 'moved_pose', 'position_std']
+__all__ = ['Distance', 'mahalanobis_squared', 'moved_pose', 'odometry_std', 'position_std']
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,25 @@ def moved_pose(
     jacobian = np.eye(6)
     jacobian[:3, 3:] = -skew(moved.translation - pose.map_from_body.translation)
     covariance = jacobian @ pose.covariance @ jacobian.T
-    position_std = config.odometry_translation_noise * drift.length
-    rotation_std = (
-        config.odometry_rotation_noise * drift.angle + config.odometry_heading_noise * drift.length
-    )
+    position_std, rotation_std = odometry_std(drift, config)
     noise = np.diag(np.repeat([position_std**2, rotation_std**2], 3))
     return PoseEstimate(moved, covariance + noise)
+
+
+def odometry_std(drift: Drift, config: TrackingConfig) -> tuple[float, float]:
+    """Say how unsure odometry is after a way.
+
+    Args:
+        drift: the way.
+        config: noise of odometry.
+
+    Returns:
+        Standard deviations of the position in each direction, map units, and of the rotation about
+        each axis, radians.
+    """
+    rotation = config.odometry_rotation_noise * drift.angle
+    heading = config.odometry_heading_noise * drift.length
+    return config.odometry_translation_noise * drift.length, rotation + heading
 
 
 def mahalanobis_squared(

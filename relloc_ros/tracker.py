@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which poses of a sequence to trust: consensus before the first, a gate for each further one.
 
-The tracker fuses nothing: an accepted pose is the one the image gave. It compares poses of
-different times by what odometry says of the way between them.
+It compares poses of different times by what odometry says of the way between them. What is judged
+is what the image gave; a `PoseGraph` may then make a better pose of those that were accepted.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from relloc_ros.errors import ConfigError
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.innovation import Distance, mahalanobis_squared, moved_pose, position_std
 from relloc_ros.odometer import Drift, Odometer
+from relloc_ros.pose_graph import PoseGraph
 from relloc_ros.structures import PoseEstimate, SearchArea
 from relloc_ros.verdict import Observation, TrackingEvent, TrackingState, Verdict
 
@@ -58,6 +59,7 @@ class Tracker:
 
         Raises:
             ConfigError: more poses have to agree than images are looked at.
+            MissingDependencyError: what `fusion` needs is not installed.
         """
         if config.consensus_count > config.consensus_window:
             raise ConfigError(
@@ -65,6 +67,7 @@ class Tracker:
                 f'{config.consensus_window}: no pose would ever be trusted'
             )
         self.config = config
+        self._graph = PoseGraph(config) if config.fusion == 'pgo' else None
         self.reset()
 
     def reset(self) -> None:
@@ -87,10 +90,7 @@ class Tracker:
         self._had_fix = had_fix
 
     def set_prior(
-        self,
-        pose: PoseEstimate,
-        stamp_ns: int,
-        odom_from_base: RigidTransform | None,
+        self, pose: PoseEstimate, stamp_ns: int, odom_from_base: RigidTransform | None
     ) -> None:
         """Start searching where somebody says the robot is.
 
@@ -116,12 +116,10 @@ class Tracker:
         Args:
             odom_from_base: odometry when the image was taken, None if not known.
         """
-        prior = self._prior
-        if prior is None:
+        if self._prior is None:
             return None
-        pose = self._expected(prior, odom_from_base)
-        radius = 3.0 * position_std(pose)
-        return SearchArea(pose.map_from_body.translation, radius)
+        pose = self._expected(self._prior, odom_from_base)
+        return SearchArea(pose.map_from_body.translation, 3.0 * position_std(pose))
 
     def tick(self, now_ns: int) -> TrackingState:
         """Let time pass on the clock of the stamps: a track that nothing confirms gets old."""
@@ -179,6 +177,8 @@ class Tracker:
         """Judge a pose that cannot be compared with any other."""
         if self._odometer.works:
             return self._reject('no odometry at its time: it cannot be compared with the track')
+        if self._graph is not None:
+            return self._reject('no odometry at its time, which fusion: pgo needs')
         return self._accept(observation, None, self._beginning())
 
     def _gate(self, observation: Observation, fix: _Fix, track: _Fix) -> Verdict:
@@ -188,9 +188,7 @@ class Tracker:
             return self._accept(observation, fix, None, distance)
         self.state = TrackingState.SUSPECT
         self._candidates.append(fix)
-        where = (
-            f'{distance.metres:.2f} m and {distance.degrees:.0f} deg from where it was expected'
-        )
+        where = f'{distance} from where it was expected'
         if self._agreeing(fix) >= self.config.consensus_count:
             reason = f'kidnapped, or localized wrongly before: the robot is {where}'
             return self._accept(observation, fix, TrackingEvent.KIDNAPPED, distance, reason)
@@ -278,7 +276,16 @@ class Tracker:
         self.last_fix, self._track, self._prior = observation, fix, None
         self._candidates.clear()
         innovation = None if distance is None else distance.squared
-        return Verdict(self.state, True, reason, event, innovation)
+        fused = None if fix is None else self._fuse(fix, event)
+        return Verdict(self.state, True, reason, event, innovation, fused)
+
+    def _fuse(self, fix: _Fix, event: TrackingEvent | None) -> PoseEstimate | None:
+        """Say where the robot is by this and the poses before, which an event puts an end to."""
+        if self._graph is None:
+            return None
+        if event is not None:
+            self._graph.clear()
+        return self._graph.add(fix.pose, fix.odom_from_base, fix.travelled)
 
     def _reject(self, reason: str, distance: Distance | None = None) -> Verdict:
         innovation = None if distance is None else distance.squared

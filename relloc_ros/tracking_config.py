@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic.dataclasses import dataclass
 
 from relloc_ros.config_schema import STRICT, setting
@@ -60,6 +62,20 @@ class TrackingConfig:
     odometry_heading_noise: float = setting(
         0.02, 'Drift of odometry in rotation by distance.', unit='rad/m', ge=0, le=10
     )
+    odometry_min_position_std: float = setting(
+        0.002,
+        'Odometry from one image to the next is taken to be no surer than this, for fusion.',
+        unit='m',
+        gt=0,
+        le=1e3,
+    )
+    odometry_min_rotation_std: float = setting(
+        0.001,
+        'The same for its rotation.',
+        unit='rad',
+        gt=0,
+        le=3,
+    )
     min_position_std: float = setting(
         0.05,
         'For comparisons, no position is taken to be surer than this.',
@@ -81,3 +97,9 @@ class TrackingConfig:
         gt=0,
         le=86400,
     )
+    fusion: Literal['none', 'pgo'] = setting(
+        'none',
+        'What becomes of accepted poses: none leaves them as they are; pgo optimizes the last of '
+        'them together with the odometry between them (a pose graph; needs gtsam).',
+    )
+    fusion_window: int = setting(20, 'Poses that are optimized together.', ge=2, le=200)

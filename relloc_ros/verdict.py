@@ -69,6 +69,7 @@ class Verdict:
         reason: why it is not, or what an event means; else ''.
         event: what an accepted pose begins, None if it goes on.
         innovation: squared Mahalanobis distance to the prediction, None without one.
+        fused: an accepted pose by those before and odometry; None if poses stay as they are.
     """
 
     state: TrackingState
@@ -76,3 +77,4 @@ class Verdict:
     reason: str = ''
     event: TrackingEvent | None = None
     innovation: float | None = None
+    fused: PoseEstimate | None = None

@@ -17,6 +17,7 @@ import numpy as np
 
 from relloc_ros.config import TrackingConfig
 from relloc_ros.geometry import RigidTransform
+from relloc_ros.innovation import odometry_std
 from relloc_ros.localizers.sighting import PlacedSighting, Sighting, add_timings
 from relloc_ros.odometer import Drift, Odometer
 from relloc_ros.structures import Localization
@@ -101,13 +102,8 @@ class VirtualRig:
         return views[-(self._size - 1) :]
 
     def _placed(self, before: _Image, now: _Image) -> PlacedSighting:
-        way, noise = now.travelled - before.travelled, self._tracking
-        return PlacedSighting(
-            before.sighting,
-            _motion(before, now),
-            noise.odometry_translation_noise * way.length,
-            noise.odometry_rotation_noise * way.angle + noise.odometry_heading_noise * way.length,
-        )
+        stds = odometry_std(now.travelled - before.travelled, self._tracking)
+        return PlacedSighting(before.sighting, _motion(before, now), *stds)
 
 
 def _motion(before: _Image, now: _Image) -> RigidTransform:

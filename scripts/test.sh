@@ -6,7 +6,7 @@
 #   scripts/test.sh                 everything
 #   scripts/test.sh PYTEST-ARGS     only pytest with these arguments
 set -euo pipefail
-extras_of_tests=large,learn,learned,scale
+extras_of_tests=fusion,large,learn,learned,scale
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 if [ $# -gt 0 ]; then

@@ -46,6 +46,7 @@ FLOORS = {
     'confidence': 4,
     'gating': 4,
     'tracker': 4,
+    'pose_graph': 4,
     'virtual_rig': 4,
     'verdict': 4,
     'innovation': 4,

@@ -125,7 +125,7 @@ def test_every_import_is_declared(
     from_pip = {distribution(item) for item in setup_arguments['install_requires']}
     from_extras = {
         distribution(item)
-        for name in ('learn', 'learned', 'report', 'scale', 'view')
+        for name in ('fusion', 'learn', 'learned', 'report', 'scale', 'view')
         for item in setup_arguments['extras_require'][name]
     }
     from_ros = {item.text for item in manifest.iter('exec_depend')}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-import logging
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,22 +23,18 @@ from relloc_ros.bags.topics import (
     find_ground_truth_topic,
     find_image_topic,
 )
+from relloc_ros.bags.true_poses import TruePoses
 from relloc_ros.errors import DataError
-from relloc_ros.frames import TransformBuffer, TransformError, stamp_to_ns, transform_from_pose
+from relloc_ros.frames import TransformBuffer, TransformError
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.image_decoding import stamp_of
-from relloc_ros.transform_history import TransformHistory
 
 __all__ = ['BagFrame', 'BagReader']
-
-logger = logging.getLogger(__name__)
 
 TF_GROUND_TRUTH = '/tf'
 STATIC_TF_NAME = 'tf_static'
 
 NS_PER_S = 1_000_000_000
-MAX_TRUTH_GAP_NS = 500_000_000
-"""True poses further apart than this are not interpolated."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +110,7 @@ class BagReader:
         self._bag = BagFile(path)
         try:
             self._choose_topics(image_topic, camera_info_topic, ground_truth_topic)
-            self._truth = _TruePoses(self.transforms, map_frame, base_frame)
+            self._truth = TruePoses(self.transforms, map_frame, base_frame)
             self._read_poses()
         except BaseException:
             self._bag.close()
@@ -143,6 +138,11 @@ class BagReader:
             if info is None and first_info and stamp_of(first_info) == stamp_of(message):
                 info = first_info
             yield self._frame(message, info)
+
+    @property
+    def has_odometry(self) -> bool:
+        """Whether any is known, at whatever time."""
+        return self.transforms.connects(self._odom_frame, self._base_frame)
 
     def close(self) -> None:
         """Close the files."""
@@ -231,67 +231,3 @@ class BagReader:
             return self._truth.at(stamp_ns)
         except TransformError:
             return None
-
-
-class _TruePoses:
-    """True poses of a topic, moved to the map frame and to the robot's base by TF."""
-
-    def __init__(self, transforms: TransformBuffer, map_frame: str, base_frame: str) -> None:
-        self._transforms = transforms
-        self._map_frame, self._base_frame = map_frame, base_frame
-        self._history = TransformHistory()
-        self._frames: tuple[str, str] | None = None
-
-    def add(self, message: Any) -> None:
-        """Add a PoseStamped, PoseWithCovarianceStamped or Odometry."""
-        frames = (
-            message.header.frame_id.lstrip('/') or self._map_frame,
-            getattr(message, 'child_frame_id', '').lstrip('/') or self._base_frame,
-        )
-        if self._frames is None:
-            self._frames = frames
-        if frames != self._frames:
-            raise DataError(
-                f'ground truth changes from {self._frames[1]!r} in {self._frames[0]!r} to '
-                f'{frames[1]!r} in {frames[0]!r}: name a topic that keeps its frames'
-            )
-        pose = message.pose if hasattr(message.pose, 'position') else message.pose.pose
-        try:
-            self._history.insert(stamp_to_ns(message.header.stamp), transform_from_pose(pose))
-        except DataError as error:
-            logger.warning('true pose ignored: %s', error)
-
-    def settle_frames(self, topic: str) -> None:
-        """Once TF is read: frames it does not connect are taken for the ones we need."""
-        if self._frames is None:
-            return
-        frame, body = self._frames
-        if not self._connected(self._map_frame, frame):
-            logger.warning('poses on %s are in %r: taken for %r', topic, frame, self._map_frame)
-            frame = self._map_frame
-        if not self._connected(body, self._base_frame):
-            logger.warning('poses on %s are of %r: taken for %r', topic, body, self._base_frame)
-            body = self._base_frame
-        self._frames = frame, body
-
-    def at(self, stamp_ns: int) -> RigidTransform | None:
-        """Return map_from_base.
-
-        Raises:
-            TransformError: unknown at this time.
-        """
-        if self._frames is None:
-            return None
-        frame, body = self._frames
-        frame_from_body = self._history.at(stamp_ns, max_gap_ns=MAX_TRUTH_GAP_NS)
-        map_from_frame = self._between(self._map_frame, frame, stamp_ns)
-        body_from_base = self._between(body, self._base_frame, stamp_ns)
-        return map_from_frame @ frame_from_body @ body_from_base
-
-    def _connected(self, target: str, source: str) -> bool:
-        return target == source or self._transforms.connects(target, source)
-
-    def _between(self, target: str, source: str, stamp_ns: int) -> RigidTransform:
-        if target == source:
-            return RigidTransform.identity()
-        return self._transforms.lookup(target, source, stamp_ns)

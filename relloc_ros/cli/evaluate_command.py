@@ -211,10 +211,11 @@ def _tracker(
     from relloc_ros.evaluation.queries import BagQueries
     from relloc_ros.tracker import Tracker
 
-    is_bag = isinstance(queries, BagQueries)
-    if is_bag and not no_tracker:
+    if isinstance(queries, BagQueries) and not no_tracker:
+        if config.fusion != 'none':
+            queries.require_odometry(f'fusion: {config.fusion}')
         return Tracker(config)
-    if no_tracker and not is_bag:
+    if no_tracker and not isinstance(queries, BagQueries):
         raise typer.BadParameter('--no-tracker is for bags: images of folders have no tracker')
     for key in parse_assignments(settings or []):
         if key in parameters(type(config)):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from relloc_ros.bags.reader import BagFrame, BagReader
 from relloc_ros.camera import Camera
-from relloc_ros.errors import DataError
+from relloc_ros.errors import ConfigError, DataError
 from relloc_ros.evaluation.failures import TrueView
 from relloc_ros.frames import base_pose
 from relloc_ros.geometry import RigidTransform
@@ -146,6 +146,18 @@ class BagQueries:
     def __iter__(self) -> Iterator[Query]:
         """Give the frames."""
         return map(_BagQuery, self._reader)
+
+    def require_odometry(self, purpose: str) -> None:
+        """See whether the bag tells how the robot moves, at whatever time.
+
+        Raises:
+            ConfigError: it does not; names what needs it.
+        """
+        if not self._reader.has_odometry:
+            raise ConfigError(
+                f'{purpose} needs odometry, and bag {self._reader.path} has none: name its frames '
+                'by --odom-frame and --base-frame, or leave it out'
+            )
 
 
 class JoinedQueries:

@@ -184,11 +184,13 @@ def _judge(
 
 
 def _track(query: Query, answer: Answer, tracker: Tracker) -> Answer:
-    """Take a pose that the tracker does not trust for none."""
+    """Take a pose that the tracker does not trust for none, and what it made of one it does."""
     localization = answer.localization
     verdict = tracker.update(
         Observation(query.stamp_ns, answer.estimate, query.odom_from_body, localization.reason)
     )
+    if verdict.fused is not None:
+        return Answer(localization, verdict.fused)
     if verdict.accepted or answer.estimate is None:
         return answer
     gated = replace(localization, status=Status.GATED, reason=verdict.reason, camera_pose=None)

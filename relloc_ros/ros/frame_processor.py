@@ -94,7 +94,7 @@ class FrameProcessor:
             localizer: of the images.
             transforms: odometry, and places of the cameras.
             config: frames, TF mode, timeouts, cameras.
-            tracking: how odometry drifts.
+            tracking: how odometry drifts, and whether it is needed for fusion.
 
         Raises:
             ConfigError: several images are to be localized together, which the localizer does not.
@@ -102,16 +102,15 @@ class FrameProcessor:
         self.fixed_at: RigidTransform | None = None
         self.search_area: FindArea | None = None
         self._localizer = localizer
-        self._frames = RobotFrames(transforms, config)
+        tracking = tracking or TrackingConfig()
+        self._frames = RobotFrames(transforms, config, needs_odometry=tracking.fusion != 'none')
         self._rig: FrameLocalizer | None = None
         if not wants_rigs(config):
             return
         if not isinstance(localizer, RigMessageLocalizer):
             raise ConfigError('this localizer takes single images: set cameras to one')
         if config.virtual_rig_size > 1:
-            self._rig = MovingCamera(
-                localizer, self._frames, tracking or TrackingConfig(), config.virtual_rig_size
-            )
+            self._rig = MovingCamera(localizer, self._frames, tracking, config.virtual_rig_size)
         else:
             self._rig = CameraRig(localizer, self._frames)
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from relloc_ros.config import NodeConfig
-from relloc_ros.errors import DataError
+from relloc_ros.config import NodeConfig, TrackingConfig
+from relloc_ros.errors import ConfigError, DataError
 from relloc_ros.frames import TransformError, TransformErrorKind
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.image_decoding import stamp_of
 
-__all__ = ['RobotFrames', 'TransformSource']
+__all__ = ['RobotFrames', 'TransformSource', 'check_fusion']
 
 _NO_ODOMETRY = (
     'start the odometry, correct odom_frame_id and base_frame_id, or set tf_mode: map_to_base'
@@ -47,11 +47,20 @@ class RobotFrames:
         config: settings of the node, live ones included.
     """
 
-    def __init__(self, transforms: TransformSource, config: NodeConfig) -> None:
-        """Keep what is needed."""
+    def __init__(
+        self, transforms: TransformSource, config: NodeConfig, *, needs_odometry: bool = False
+    ) -> None:
+        """Keep what is needed.
+
+        Args:
+            transforms: odometry, and places of the cameras.
+            config: frames, TF mode, timeouts.
+            needs_odometry: also where no map to odom is broadcast.
+        """
         self.config = config
         self._transforms = transforms
-        self._needs_odometry = config.tf_broadcast and config.tf_mode == 'map_to_odom'
+        sends_correction = config.tf_broadcast and config.tf_mode == 'map_to_odom'
+        self._needs_odometry = needs_odometry or sends_correction
 
     def base_from_cam(self, message: Any) -> RigidTransform:
         """Give the place of an image's camera at its time, waiting for late transforms.
@@ -96,3 +105,24 @@ class RobotFrames:
             return self._transforms.wait_for(odom, base, stamp_ns, timeout_s), ''
         except TransformError as error:
             return None, f'odom TF missing, {odom} <- {base}: {error}; {_REMEDIES[error.kind]}'
+
+
+def check_fusion(config: NodeConfig, tracking: TrackingConfig) -> None:
+    """Refuse fusion where there is no room for odometry.
+
+    Raises:
+        ConfigError: the robot's base has the map, or nothing, for its parent.
+    """
+    if tracking.fusion == 'none':
+        return
+    needs = f'fusion: {tracking.fusion} needs odometry'
+    if config.tf_broadcast and config.tf_mode == 'map_to_base':
+        raise ConfigError(
+            f'{needs}, TF {config.odom_frame_id} <- {config.base_frame_id}, for which tf_mode: '
+            'map_to_base leaves no room: set tf_mode to map_to_odom or none, or fusion to none'
+        )
+    if config.odom_frame_id in ('', config.base_frame_id, config.global_frame_id):
+        raise ConfigError(
+            f"{needs}, and odom_frame_id '{config.odom_frame_id}' is no frame of its own: name "
+            'the parent of the base in the odometry, or set fusion to none'
+        )

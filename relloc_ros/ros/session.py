@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from rclpy.node import Node
 
 from relloc_ros.config import LocalizationConfig, NodeConfig, TrackingConfig, flatten
+from relloc_ros.correction import planar_pose
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.ros.camera_input import CameraInput
 from relloc_ros.ros.frame_processor import Frame, FrameProcessor, FrameResult
@@ -19,10 +20,11 @@ from relloc_ros.ros.map_loading import LoadedMap
 from relloc_ros.ros.parameter_file import node_parameters
 from relloc_ros.ros.part import Part
 from relloc_ros.ros.rig import camera_names
+from relloc_ros.ros.robot_frames import check_fusion
 from relloc_ros.ros.transform_input import TransformInput
 from relloc_ros.ros.worker import Worker
 from relloc_ros.structures import PoseEstimate
-from relloc_ros.tracker import Observation, Tracker, TrackingState
+from relloc_ros.tracker import Observation, Tracker, TrackingState, Verdict
 
 __all__ = ['LoadMap', 'Session', 'Settings']
 
@@ -69,9 +71,11 @@ class Session:
 
         Raises:
             ConfigError: an override of a QoS, or settings of the tracker, make no sense.
+            MissingDependencyError: what `fusion` needs is not installed.
         """
         self.node = node
         self.config, self.localization, tracking = settings
+        check_fusion(self.config, tracking)
         self.loaded = loaded
         self.tracker = Tracker(tracking)
         self.transform_input = TransformInput(node, self.config)
@@ -165,7 +169,7 @@ class Session:
             )
             self._last_frame = localization.stamp_ns, time.monotonic()
             self._hint(result, verdict.accepted)
-            judged = replace(result, verdict=verdict)
+            judged = replace(result, verdict=verdict, pose=self._pose(result, verdict))
             for part in self.parts:
                 part.frame_processed(judged)
             yield judged
@@ -246,6 +250,13 @@ class Session:
         self.transform_input.close()
         for part in self.parts:
             part.close()
+
+    def _pose(self, result: FrameResult, verdict: Verdict) -> PoseEstimate | None:
+        """Give the pose of the robot: what the tracker made of it, or what the image says."""
+        fused = verdict.fused
+        if fused is None:
+            return result.pose
+        return planar_pose(fused) if self.config.two_d_mode else fused
 
     def _start_worker(self) -> None:
         self.processor = FrameProcessor(
