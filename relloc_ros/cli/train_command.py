@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""relloc train: networks that tell how two images lie to each other."""
+"""relloc train: networks that tell how two images lie to each other, or where one was taken."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from relloc_ros.cli.console import (
     stdout,
 )
 from relloc_ros.cli.interruption import terminate_quietly
+from relloc_ros.cli.lessons import Lesson, read_lesson
 from relloc_ros.cli.options import ImagesFolder
 from relloc_ros.cli.source_options import (
     CameraFrame,
@@ -37,21 +38,23 @@ from relloc_ros.cli.source_options import (
     TimeOffset,
 )
 from relloc_ros.cli.train_options import (
+    ABSOLUTE,
     Backbone,
     DryRun,
     Maps,
     NetworkName,
+    OdometrySource,
     PairFiles,
     Resume,
     RunOutput,
     Sources,
     TrainingFile,
     TrainingSettings,
+    VariantName,
 )
 from relloc_ros.cli.training_run import (
     Choices,
     describe,
-    read_data,
     resumed,
     settings_of,
 )
@@ -59,8 +62,6 @@ from relloc_ros.errors import DataError
 
 if TYPE_CHECKING:
     from relloc_ros.config import TrainingConfig
-    from relloc_ros.networks import PairNetwork
-    from relloc_ros.networks.training.data import TrainingData
     from relloc_ros.networks.training.fit import Outcome
     from relloc_ros.networks.training.run_folder import RunFolder
 
@@ -73,6 +74,8 @@ def train(
     maps: Maps = None,
     sources: Sources = None,
     pairs: PairFiles = None,
+    variant: VariantName = None,
+    odometry: OdometrySource = None,
     backbone: Backbone = None,
     resume: Resume = False,
     dry_run: DryRun = False,
@@ -93,14 +96,13 @@ def train(
     odom_frame: OdomFrame = None,
     extrinsics: Extrinsics = None,
 ) -> None:
-    """Train a network on pairs of a map's images.
+    """Train a network on pairs of a map's images, or for `apr` on images and their poses.
 
     One image in six is held out to see when the network stops learning. RUN gets
     `best.safetensors`, the weights; `epoch.csv`, `step.csv` and `losses.png`, the losses; and
     `state.safetensors`, from which --resume goes on exactly. docs/training.md lists the settings
     for --set. To see what a machine needs for it, begin with --dry-run.
     """
-    from relloc_ros.networks import make_network
     from relloc_ros.networks.training.launching import check_devices
 
     terminate_quietly()
@@ -128,6 +130,8 @@ def train(
         tuple(pairs or ()),
         backbone,
         _values(config, settings),
+        variant,
+        odometry,
     )
     # Unknown networks and settings first, before the run is looked at.
     settings_of(choices)
@@ -135,24 +139,18 @@ def train(
     if resume and run is not None:
         choices = resumed(choices, run)
     training, network_config = settings_of(choices)
-    model = make_network(
-        network,
-        network_config,
-        seed=training.random_seed,
-        backbone_weights=choices.backbone,
-    )
-    data = read_data(choices, training)
+    lesson = read_lesson(choices, training, network_config)
     if run is None:
-        _describe_training(model, data, training)
+        _describe_training(lesson, training)
         return
-    digest = data.digest()
+    digest = lesson.about['data']
     if resume:
         _check_same(digest, run)
     else:
-        check_devices(training, len(data.pairs.indices) - data.num_validation)
+        check_devices(training, len(lesson.training))
         description = describe(choices, training, network_config, digest)
-        run.create(description, data.pair_names())
-    _tell(_train(model, data, training, run, digest), run)
+        run.create(description, lesson.pair_names)
+    _tell(_train(lesson, training, run), run)
 
 
 def _values(file: Path | None, assignments: list[str] | None) -> dict[str, Any]:
@@ -174,6 +172,7 @@ def _run_folder(
                 f'{len(given)} times {option} for {len(choices.maps)} times --map: give one for '
                 'each map, in the same order'
             )
+    _check_kind(choices, resume=resume)
     if resume and dry_run:
         raise typer.BadParameter('--dry-run says what a new run would be: leave out --resume')
     if not resume and not choices.maps:
@@ -188,6 +187,29 @@ def _run_folder(
     return run
 
 
+def _check_kind(choices: Choices, *, resume: bool) -> None:
+    """Check that the options are those of the kind of network."""
+    if choices.network != ABSOLUTE:
+        for option, given in (('--variant', choices.variant), ('--odometry', choices.odometry)):
+            if given is not None:
+                raise typer.BadParameter(
+                    f'{option} is for {ABSOLUTE}: leave it out to train {choices.network}'
+                )
+        return
+    if choices.pairs:
+        raise typer.BadParameter(f'{ABSOLUTE} learns from single images: leave out --pairs')
+    if len(choices.maps) > 1:
+        raise typer.BadParameter(
+            f'{ABSOLUTE} learns the poses in one map, got {len(choices.maps)}: give one --map, '
+            'and train a network for each'
+        )
+    if choices.variant is None and not resume:
+        from relloc_ros.networks.apr.variants import VARIANTS
+
+        known = ', '.join(VARIANTS)
+        raise typer.BadParameter(f'name a variant of {ABSOLUTE} with --variant: {known}')
+
+
 def _check_same(digest: str, run: RunFolder) -> None:
     if run.describe().get('data') != digest:
         raise DataError(
@@ -196,19 +218,23 @@ def _check_same(digest: str, run: RunFolder) -> None:
         )
 
 
-def _train(
-    model: PairNetwork,
-    data: TrainingData,
-    config: TrainingConfig,
-    run: RunFolder,
-    digest: str,
-) -> Outcome:
-    from relloc_ros.networks.training.examples import PairObjective
+def _train(lesson: Lesson, config: TrainingConfig, run: RunFolder) -> Outcome:
     from relloc_ros.networks.training.fit import fit
 
-    training, validation = data.examples(model.config)
-    about = {'data': digest}
-    return fit(PairObjective(model), training, validation, config, run, about, _losses_bar)
+    outcome = fit(
+        lesson.objective,
+        lesson.training,
+        lesson.validation,
+        config,
+        run,
+        dict(lesson.about),
+        _losses_bar,
+    )
+    if lesson.poses is not None:
+        from relloc_ros.networks.training.embedding import keep_embeddings
+
+        keep_embeddings(run.best, lesson.poses, config)
+    return outcome
 
 
 @contextmanager
@@ -224,23 +250,21 @@ def _steps_bar() -> AbstractContextManager[Any]:
     return progress_bar('timing a step')
 
 
-def _describe_training(model: PairNetwork, data: TrainingData, config: TrainingConfig) -> None:
+def _describe_training(lesson: Lesson, config: TrainingConfig) -> None:
     """Say what would happen, after a few steps to see how long they take."""
-    from relloc_ros.networks.training.examples import PairObjective
     from relloc_ros.networks.training.fit import time_step
     from relloc_ros.networks.training.stepping import steps_in_epoch
 
-    training, _ = data.examples(model.config)
-    seconds = time_step(PairObjective(model), training, config, _steps_bar)
-    steps = steps_in_epoch(len(training), config)
-    weights = sum(each.numel() for each in model.parameters() if each.requires_grad)
+    count = len(lesson.training)
+    seconds = time_step(lesson.objective, lesson.training, config, _steps_bar)
+    steps = steps_in_epoch(count, config)
+    weights = sum(each.numel() for each in lesson.network.parameters() if each.requires_grad)
     table = Table.grid(padding=(0, 2))
     for key, value in {
-        'network': f'{model.name}, {weights:,} weights to train',
-        'images': f'{data.num_images(validation=False)} for training, '
-        f'{data.num_images(validation=True)} for validation',
-        'pairs': f'{len(training)} for training, {data.num_validation} for validation',
-        'a step': f'{min(config.batch_size, len(training))} pairs, {_duration(seconds)}',
+        'network': f'{lesson.network.name}, {weights:,} weights to train',
+        'images': '{} for training, {} for validation'.format(*lesson.num_images),
+        lesson.unit: f'{count} for training, {len(lesson.validation)} for validation',
+        'a step': f'{min(config.batch_size, count)} {lesson.unit}, {_duration(seconds)}',
         'an epoch': f'{steps} steps, {_duration(steps * seconds)} and validation',
         'epochs': f'at most {config.max_epochs}, {_duration(config.max_epochs * steps * seconds)}',
     }.items():

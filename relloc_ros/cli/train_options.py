@@ -10,25 +10,30 @@ from typing import Annotated, Optional
 import typer
 
 __all__ = [
+    'ABSOLUTE',
     'NETWORKS',
     'Backbone',
     'DryRun',
     'Maps',
     'NetworkName',
+    'OdometrySource',
     'PairFiles',
     'Resume',
     'RunOutput',
     'Sources',
     'TrainingFile',
     'TrainingSettings',
+    'VariantName',
 ]
 
 NETWORKS = ('essnet', 'nc_essnet', 'nc_matching', 'rpr', 'relocnet')
 """The names in the table of this name, which takes long to import."""
+ABSOLUTE = 'apr'
+"""The network that learns absolute poses in one map."""
 
 NetworkName = Annotated[
     str,
-    typer.Argument(metavar='NETWORK', help=f'What to train: {", ".join(NETWORKS)}.'),
+    typer.Argument(metavar='NETWORK', help=f'What to train: {", ".join([*NETWORKS, ABSOLUTE])}.'),
 ]
 RunOutput = Annotated[
     Optional[Path],  # noqa: UP045
@@ -75,6 +80,26 @@ Backbone = Annotated[
         metavar='FILE',
         help='Weights that the backbone begins with: of torchvision, or of another run '
         '(`best.safetensors`). By default they are random.',
+        show_default=False,
+    ),
+]
+VariantName = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        '--variant',
+        metavar='NAME',
+        help='Which network for absolute poses `apr` trains: posenet, mapnet, … '
+        'docs/training.md lists them.',
+        show_default=False,
+    ),
+]
+OdometrySource = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        '--odometry',
+        metavar='SOURCE',
+        help='Images of the same place with odometry instead of poses in the map, for `apr` '
+        'variants that learn from them, too: a bag, or any source of images with poses.',
         show_default=False,
     ),
 ]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What `relloc train` trains with: settings, images, pairs, and the run it goes on with."""
+"""What `relloc train` trains with: what the user has chosen, and the run it goes on with."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relloc_ros.cli.console import progress_bar
-from relloc_ros.cli.source_options import read_posed
+from relloc_ros.cli.train_options import ABSOLUTE
 from relloc_ros.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from relloc_ros.config import TrainingConfig
     from relloc_ros.networks.network_config import NetworkConfig
-    from relloc_ros.networks.training.data import TrainingData
     from relloc_ros.networks.training.run_folder import RunFolder
 
-__all__ = ['Choices', 'describe', 'read_data', 'resumed', 'settings_of']
+__all__ = ['Choices', 'describe', 'resumed', 'settings_of', 'source_of']
 
 CHANGEABLE = {
     'max_epochs',
@@ -44,6 +42,8 @@ class Choices:
         pairs: files, in the order of the maps; none chooses pairs by retrieval.
         backbone: file of weights to begin with.
         settings: by key, those of the training and of the network.
+        variant: of a network for absolute poses.
+        odometry: source of images with odometry, for one.
     """
 
     network: str
@@ -53,27 +53,47 @@ class Choices:
     pairs: tuple[Path, ...]
     backbone: Path | None
     settings: Mapping[str, Any]
+    variant: str | None = None
+    odometry: Path | None = None
 
 
 def settings_of(choices: Choices) -> tuple[TrainingConfig, NetworkConfig]:
     """Part the settings into those of the training and those of the network.
 
     Raises:
-        ConfigError: unknown network or setting, or a value out of range.
+        ConfigError: unknown network, variant or setting, or a value out of range.
     """
     from relloc_ros.config import TrainingConfig, make_config, nearest, parameters
-    from relloc_ros.networks import network_class
 
-    kind = network_class(choices.network).config_class
+    kind = _config_class(choices.network)
     training, network = parameters(TrainingConfig), parameters(kind)
+    network.pop('variant', None)
     for key in choices.settings:
         if key not in training and key not in network:
             hint = nearest(key, [*training, *network])
             raise ConfigError(f"unknown setting '{key}' of training {choices.network}{hint}")
     return (
         make_config(TrainingConfig, _only(choices.settings, training)),
-        make_config(kind, _only(choices.settings, network)),
+        _network_config(choices, kind, _only(choices.settings, network)),
     )
+
+
+def _config_class(network: str) -> type[NetworkConfig]:
+    from relloc_ros.networks import network_class
+    from relloc_ros.networks.network_config import AbsolutePoseConfig
+
+    return AbsolutePoseConfig if network == ABSOLUTE else network_class(network).config_class
+
+
+def _network_config(
+    choices: Choices, kind: type[NetworkConfig], values: Mapping[str, Any]
+) -> NetworkConfig:
+    from relloc_ros.config import make_config
+    from relloc_ros.networks.apr.variants import variant_config
+
+    if choices.variant is None:
+        return make_config(kind, dict(values))
+    return variant_config(choices.variant, values)
 
 
 def _only(values: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,12 +117,19 @@ def resumed(given: Choices, run: RunFolder) -> Choices:
         begun: dict[str, Any] = {**found['training'], **found['network_settings']}
         options = dict(found['source_options'])
         backbone = str(found['backbone'])
+        variant = begun.pop('variant', None)
+        odometry = found.get('odometry')
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f'{run.description} is damaged ({error}): begin another run') from error
     if network != given.network:
         raise DataError(
             f'{run.folder} trains {network}, not {given.network}: resume it as {network}, or '
             'choose another output'
+        )
+    if given.variant not in (None, variant):
+        raise DataError(
+            f'{run.folder} trains variant {variant}, not {given.variant}: resume it as {variant}, '
+            'or choose another output'
         )
     if given.maps and len(given.maps) != len(maps):
         raise DataError(
@@ -124,45 +151,27 @@ def resumed(given: Choices, run: RunFolder) -> Choices:
         maps=given.maps or maps,
         sources=given.sources or (() if given.maps else sources),
         source_options=given.source_options or _with_paths(options),
-        pairs=tuple(run.pairs(number) for number in range(1, len(maps) + 1)),
+        pairs=()
+        if network == ABSOLUTE
+        else tuple(run.pairs(number) for number in range(1, len(maps) + 1)),
         backbone=Path(backbone) if backbone else None,
         settings={**begun, **kept},
+        variant=variant,
+        odometry=given.odometry or (Path(odometry) if odometry else None),
     )
-
-
-def read_data(choices: Choices, config: TrainingConfig) -> TrainingData:
-    """Find the images, and pair them.
-
-    Raises:
-        DataError: an image is missing, or nothing can be paired.
-        MapError: a map is missing or damaged.
-    """
-    from relloc_ros.map.reference_map import ReferenceMap
-    from relloc_ros.networks.training.data import TrainingData
-    from relloc_ros.networks.training.images import images_of_map
-    from relloc_ros.networks.training.pairs import choose_pairs, read_pairs
-
-    images, pairs = [], []
-    sources = choices.sources or tuple(_source_of(path) for path in choices.maps)
-    for number, (path, source) in enumerate(zip(choices.maps, sources, strict=True)):
-        with ReferenceMap.open(path) as reference_map:
-            posed = read_posed(source, **choices.source_options)
-            images.append(images_of_map(reference_map, posed))
-            # One at once: that a source is another one should not come out hours later.
-            images[-1][0].read()
-            if choices.pairs:
-                pairs.append(read_pairs(choices.pairs[number], reference_map))
-            else:
-                with progress_bar('pairing images') as report:
-                    pairs.append(choose_pairs(reference_map, config, report))
-    return TrainingData.of_maps(images, pairs)
 
 
 def _with_paths(options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: Path(value) if key == 'images' else value for key, value in options.items()}
 
 
-def _source_of(path: Path) -> Path:
+def source_of(path: Path) -> Path:
+    """Give what a map was built from.
+
+    Raises:
+        DataError: it is not here.
+        MapError: the map is missing or damaged.
+    """
     from relloc_ros.map.format import Manifest, current_generation
 
     source = Manifest.read(current_generation(path).manifest).source
@@ -184,7 +193,7 @@ def describe(
     from relloc_ros import __version__
     from relloc_ros.config import flatten
 
-    sources: Sequence[Path] = choices.sources or [_source_of(path) for path in choices.maps]
+    sources: Sequence[Path] = choices.sources or [source_of(path) for path in choices.maps]
     return {
         'relloc_ros': __version__,
         'network': choices.network,
@@ -199,5 +208,6 @@ def describe(
             key: str(value.absolute()) if isinstance(value, Path) else value
             for key, value in choices.source_options.items()
         },
+        **({} if choices.odometry is None else {'odometry': str(choices.odometry.absolute())}),
         'data': digest,
     }
