@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 import torch
+from torch import Tensor
 
 from relloc_ros.config_schema import flatten, make_config
 from relloc_ros.errors import ConfigError, DataError
@@ -22,12 +23,13 @@ from relloc_ros.networks.network_config import AbsolutePoseConfig
 
 __all__ = ['TrainedPoseNet', 'TrainingEmbeddings', 'load_trained', 'save_trained']
 
-PREFIX = 'training.'
+TRAINING, HELD_OUT = 'training', 'held_out'
+ARRAYS = ('alphas', 'positions', 'quats_wxyz')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingEmbeddings:
-    """The training images as the trained network sees them.
+    """Training images, or those that training held out, as the trained network sees them.
 
     Attributes:
         alphas: (M, N) float32 coefficients.
@@ -46,8 +48,8 @@ class TrainingEmbeddings:
         counts = [len(self.alphas), len(self.positions), len(self.quats_wxyz), len(self.names)]
         if len(set(counts)) > 1:
             raise DataError(
-                f'coefficients, positions, rotations and names of {counts} training images: give '
-                'as many of each'
+                f'coefficients, positions, rotations and names of {counts} images: give as many '
+                'of each'
             )
 
 
@@ -59,11 +61,13 @@ class TrainedPoseNet:
         network: for inference, on the CPU.
         about: what is remembered beside: `map_id`, the map that was learned, `data`, `epoch`.
         embeddings: of the training images; None in a file of a run that has not ended.
+        held_out: of the images for validation; None likewise.
     """
 
     network: AbsolutePoseNet
     about: dict[str, Any]
     embeddings: TrainingEmbeddings | None
+    held_out: TrainingEmbeddings | None = None
 
 
 def save_trained(
@@ -71,6 +75,7 @@ def save_trained(
     network: AbsolutePoseNet,
     about: Mapping[str, Any],
     embeddings: TrainingEmbeddings,
+    held_out: TrainingEmbeddings | None = None,
 ) -> None:
     """Write a trained network; a file that exists is replaced when all is written.
 
@@ -79,16 +84,17 @@ def save_trained(
         network: with its frame and scale.
         about: what else is to be remembered: `map_id`, `data`, `epoch`.
         embeddings: of the training images.
+        held_out: of the images for validation.
     """
     tensors = network.state_dict()
-    for name in ('alphas', 'positions', 'quats_wxyz'):
-        tensors[PREFIX + name] = torch.from_numpy(np.ascontiguousarray(getattr(embeddings, name)))
-    known = {
-        **about,
-        'network': network.name,
-        'config': flatten(network.config),
-        'training_images': list(embeddings.names),
-    }
+    known = {**about, 'network': network.name, 'config': flatten(network.config)}
+    for part, images in ((TRAINING, embeddings), (HELD_OUT, held_out)):
+        if images is None:
+            continue
+        for name in ARRAYS:
+            array = np.ascontiguousarray(getattr(images, name))
+            tensors[f'{part}.{name}'] = torch.from_numpy(array)
+        known[f'{part}_images'] = list(images.names)
     write_checkpoint(path, KIND, tensors, known)
 
 
@@ -109,17 +115,21 @@ def load_trained(path: Path) -> TrainedPoseNet:
         network = AbsolutePoseNet(make_config(AbsolutePoseConfig, about.pop('config')))
     except (KeyError, TypeError, AttributeError, ConfigError) as error:
         raise DataError(f'{path} has no usable settings of {name}: {error}') from error
-    training = {
-        key.removeprefix(PREFIX): tensors.pop(key).numpy()
-        for key in list(tensors)
-        if key.startswith(PREFIX)
-    }
+    parts = [_embeddings(part, tensors, about, path) for part in (TRAINING, HELD_OUT)]
     fill(network, tensors, path)
-    names = about.pop('training_images', None)
-    if not training:
-        return TrainedPoseNet(network.eval(), about, None)
-    try:
-        embeddings = TrainingEmbeddings(**training, names=tuple(names))
-    except TypeError as error:
-        raise DataError(f'{path} has damaged training embeddings: train again') from error
-    return TrainedPoseNet(network.eval(), about, embeddings)
+    return TrainedPoseNet(network.eval(), about, *parts)
+
+
+def _embeddings(
+    part: str, tensors: dict[str, Tensor], about: dict[str, Any], path: Path
+) -> TrainingEmbeddings | None:
+    """Take the embeddings of a part of the images out of what a file holds."""
+    arrays = [tensors.pop(f'{part}.{name}', None) for name in ARRAYS]
+    names = about.pop(f'{part}_images', None)
+    if names is None:
+        return None
+    if not isinstance(names, list) or any(array is None for array in arrays):
+        raise DataError(f'{path} has damaged embeddings of {part} images: train again')
+    return TrainingEmbeddings(
+        *(array.numpy() for array in arrays if array is not None), names=tuple(map(str, names))
+    )

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The training images as the trained network sees them, kept in its file.
+"""The images of the map as the trained network sees them, kept in its file.
 
 With them localization refuses images unlike all that the network has learned from.
 """
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 import torch
 
 from relloc_ros.config import TrainingConfig
+from relloc_ros.networks.apr.absolute_pose_net import AbsolutePoseNet
 from relloc_ros.networks.apr.trained_file import TrainingEmbeddings, load_trained, save_trained
 from relloc_ros.networks.training.launching import launch
 from relloc_ros.networks.training.pose_data import PoseData
@@ -26,7 +27,7 @@ __all__ = ['keep_embeddings']
 
 
 def keep_embeddings(path: Path, data: PoseData, config: TrainingConfig) -> None:
-    """Add the embeddings, poses and names of the training images to a file of weights.
+    """Add embeddings, poses and names of training and validation images to a file of weights.
 
     Args:
         path: `best.safetensors` of a run that has ended.
@@ -37,19 +38,27 @@ def keep_embeddings(path: Path, data: PoseData, config: TrainingConfig) -> None:
         DataError: the file is damaged, or an image is not readable.
     """
     trained = load_trained(path)
-    examples = data.as_seen(trained.network.config)
+    training, held_out = (
+        _embeddings(trained.network, data, config, validation=part) for part in (False, True)
+    )
+    save_trained(path, trained.network.cpu(), trained.about, training, held_out)
+
+
+def _embeddings(
+    network: AbsolutePoseNet, data: PoseData, config: TrainingConfig, *, validation: bool
+) -> TrainingEmbeddings:
+    examples = data.as_seen(network.config, validation=validation)
     one_device = replace(config, devices=1, batch_size=min(config.batch_size, len(examples)))
-    objective = PoseObjective(trained.network)
+    objective = PoseObjective(network)
     alphas = launch(one_device, len(examples), _embed, objective, examples, one_device)
-    images = data.training_images()
+    images = data.images_for(validation=validation)
     poses = [image.posed.cam_from_map.inverse() for image in images]
-    embeddings = TrainingEmbeddings(
+    return TrainingEmbeddings(
         alphas,
         np.array([each.translation for each in poses]),
         np.array([each.quat_wxyz for each in poses]),
         tuple(image.posed.name for image in images),
     )
-    save_trained(path, trained.network.cpu(), trained.about, embeddings)
 
 
 def _embed(

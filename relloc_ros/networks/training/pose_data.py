@@ -128,12 +128,12 @@ class PoseData:
         windows = _windows(self.images, self.usable(validation=True), config)
         return training, PoseExamples(resized, windows, None, config.crop, self.scene, num_points)
 
-    def as_seen(self, config: AbsolutePoseConfig) -> PoseExamples:
-        """Give the training images in the order of the map, as localization would see them.
+    def as_seen(self, config: AbsolutePoseConfig, *, validation: bool) -> PoseExamples:
+        """Give the images for either purpose in the map's order, as localization would see them.
 
         Each with the one before it if the network looks at that.
         """
-        chosen = self.usable(validation=False)
+        chosen = self.usable(validation=validation)
         length = 2 if config.embedding == 'fusion' else 1
         windows = make_windows(self.images, chosen, length, config.window_step)
         resized = ResizedImages(self.images, config.shorter_side)
@@ -141,16 +141,16 @@ class PoseData:
 
     def objective(self, network: AbsolutePoseNet) -> PoseObjective:
         """Put network and loss together; the network gets the frame of the training poses."""
-        poses = [image.posed.cam_from_map.inverse() for image in self.training_images()]
+        poses = [image.posed.cam_from_map.inverse() for image in self.images_for(validation=False)]
         network.fit_frame(
             np.array([each.translation for each in poses]),
             np.array([each.rotation for each in poses]),
         )
         return PoseObjective(network)
 
-    def training_images(self) -> list[TrainingImage]:
-        """Give the images that are for training, in the order of the map."""
-        return [self.images[index] for index in np.flatnonzero(self.usable(validation=False))]
+    def images_for(self, *, validation: bool) -> list[TrainingImage]:
+        """Give the images that are for validation, or for training, in the order of the map."""
+        return [self.images[index] for index in np.flatnonzero(self.usable(validation=validation))]
 
     def about(self) -> dict[str, str]:
         """Give what is to be remembered of the map and of the data."""
