@@ -128,8 +128,7 @@ def _embeddings(
     names = about.pop(f'{part}_images', None)
     if names is None:
         return None
-    if not isinstance(names, list) or any(array is None for array in arrays):
+    found = [each.numpy() for each in arrays if each is not None]
+    if not isinstance(names, list) or len(found) < len(ARRAYS):
         raise DataError(f'{path} has damaged embeddings of {part} images: train again')
-    return TrainingEmbeddings(
-        *(array.numpy() for array in arrays if array is not None), names=tuple(map(str, names))
-    )
+    return TrainingEmbeddings(found[0], found[1], found[2], tuple(map(str, names)))
