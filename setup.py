@@ -22,7 +22,14 @@ setup(
     author='the relloc_ros authors',
     license='Apache-2.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['py.typed', 'evaluation/published/*.yaml', 'evaluation/report/page/*']},
+    package_data={
+        NAME: [
+            'py.typed',
+            'analysis/page/*',
+            'evaluation/published/*.yaml',
+            'evaluation/report/page/*',
+        ]
+    },
     python_requires='>=3.10',
     install_requires=[
         'lz4',

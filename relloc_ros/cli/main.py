@@ -14,6 +14,7 @@ import typer
 from relloc_ros import __version__
 from relloc_ros.allocation import keep_freed_memory
 from relloc_ros.cli import bag_commands, map_commands
+from relloc_ros.cli.analyze_command import analyze_apr
 from relloc_ros.cli.benchmark_command import benchmark
 from relloc_ros.cli.compare_command import compare
 from relloc_ros.cli.console import print_error, show_warnings, stdout
@@ -74,6 +75,7 @@ def make_app() -> typer.Typer:
     app.command()(report)
     app.command()(view)
     app.command()(train)
+    app.command()(analyze_apr)
     app.command()(synth)
     app.add_typer(bag_commands.app, name='bag')
     add_extensions(app)

@@ -144,13 +144,13 @@ def _style() -> dict[str, Any]:
 
 
 def new_figure(
-    rows: int = 1, *, height: float = PANEL_INCHES[1], **grid: Any
+    rows: int = 1, *, height: float = PANEL_INCHES[1], columns: int = 1, **grid: Any
 ) -> tuple[Figure, list[Axes]]:
-    """Make a figure, as wide as all, with axes below each other; its height is in inches."""
+    """Make a figure, as wide as all, with axes row by row; its height is in inches."""
     from matplotlib.figure import Figure  # noqa: PLC0415  optional
 
     figure = Figure(figsize=(PANEL_INCHES[0], height), layout='constrained')
-    axes = figure.subplots(rows, 1, squeeze=False, **grid)[:, 0]
+    axes = figure.subplots(rows, columns, squeeze=False, **grid).ravel()
     return figure, list(axes)
 
 

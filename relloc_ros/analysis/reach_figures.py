@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: 2026 the relloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How far predictions reach, and how they compare with retrieval."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from relloc_ros.analysis.model_analysis import Analysis
+from relloc_ros.analysis.statements import limits_said
+from relloc_ros.evaluation.report.scales import length_tick, log_limits, scale_log_axis
+from relloc_ros.evaluation.report.theme import (
+    INK,
+    MAX_VECTOR_MARKS,
+    MUTED,
+    SERIES,
+    Plot,
+    legend_above,
+    new_figure,
+    tidy,
+)
+from relloc_ros.evaluation.wording import length_text
+from relloc_ros.geometry import Array
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+__all__ = ['reach_plot', 'retrieval_plot']
+
+FLOOR = 1e-5
+"""Part of the largest length: smaller ones are drawn as this."""
+
+
+def reach_plot(analysis: Analysis, units: str) -> Plot:
+    """Draw how far predictions go along each axis, beside training images and queries."""
+    limits = analysis.limits
+    axes_of_training = limits.mixtures.flat.axes
+    centre = analysis.training.positions.mean(axis=0)
+    series = {
+        'training positions': _half_extents(analysis.training.positions, centre, axes_of_training),
+        'mixtures of training images': limits.mixtures.lengths,
+        'coefficients like those of training images': limits.relevant.lengths,
+        'queries': _half_extents(analysis.queries.positions, centre, axes_of_training),
+    }
+    figure, (axes,) = new_figure(height=4.0)
+    most = max(float(lengths.max()) for lengths in series.values()) or 1.0
+    handles: dict[str, Artist] = {}
+    colours = ('#8f98a3', SERIES[1], SERIES[0], INK)
+    for number, (label, lengths) in enumerate(series.items()):
+        places = np.arange(3) + 0.19 * (number - 1.5)
+        shown = np.maximum(lengths, FLOOR * most)
+        handles[label] = axes.bar(places, shown, 0.17, color=colours[number])[0]
+    axes.axhline(limits.tolerance, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
+    low = max(min(float(each.min()) for each in series.values()), FLOOR * most) / 2.0
+    scale_log_axis(axes, 'y', (min(low, limits.tolerance / 2.0), 2.0 * most), length_tick(units))
+    axes.set_xticks(range(3), ['first axis', 'second axis', 'third axis'])
+    axes.set_ylabel('reach' + ('' if units == 'm' else f' [{units}]'))
+    tidy(axes)
+    legend_above(axes, handles)
+    return Plot(
+        'reach',
+        'How far predictions reach',
+        limits_said(limits, units),
+        'How far training positions, predictions and queries go from their middle, along axes '
+        'each sorted by length (those of queries are the axes of the mixtures). Below the dashed '
+        f'line, {length_text(limits.tolerance, units)}, a direction counts as closed. 95 % of the '
+        'images are within the length; that of coefficients holds for all.',
+        figure,
+    )
+
+
+def retrieval_plot(
+    analysis: Analysis, units: str, estimates: Array | None = None, localizer: str = ''
+) -> Plot:
+    """Draw the error of each prediction beside that of the nearest training image's pose.
+
+    Args:
+        analysis: what came out.
+        units: of the map.
+        estimates: (Q, 3) positions by another localizer, NaN where it gave none.
+        localizer: its name.
+    """
+    figures = analysis.figures
+    across = figures.retrieval_position_errors
+    series = {'prediction': (figures.position_errors, SERIES[1], 'o')}
+    if estimates is not None:
+        errors = np.linalg.norm(estimates - analysis.queries.positions, axis=1)
+        series[localizer] = (errors, SERIES[0], 'x')
+    figure, (axes,) = new_figure(height=4.2)
+    everything = np.concatenate([across, *(errors for errors, _, _ in series.values())])
+    bounds = log_limits(everything)
+    handles: dict[str, Artist] = {}
+    handles['retrieval'] = _diagonal(axes, bounds)
+    for label, (errors, colour, marker) in series.items():
+        handles[label] = axes.scatter(
+            np.maximum(across, bounds[0]),
+            np.maximum(errors, bounds[0]),
+            s=22.0,
+            c=colour,
+            marker=marker,
+            linewidths=1.2 if marker == 'x' else 0.0,
+            rasterized=len(across) > MAX_VECTOR_MARKS,
+            zorder=3,
+        )
+    scale_log_axis(axes, 'x', bounds, length_tick(units))
+    scale_log_axis(axes, 'y', bounds, length_tick(units))
+    unit = '' if units == 'm' else f' [{units}]'
+    axes.set_xlabel(f'error of the nearest training image{unit}')
+    axes.set_ylabel(f'position error{unit}')
+    tidy(axes)
+    legend_above(axes, handles)
+    known = figures.position_closeness[np.isfinite(figures.position_closeness)]
+    median = f'{np.median(known):.2f}' if len(known) else 'unknown'
+    return Plot(
+        'retrieval',
+        'Beside retrieval',
+        f'Position errors of {len(across)} queries; median closeness to retrieval {median}.',
+        'Position error of each query against that of the pose of the training image with the '
+        'nearest embedding, which is what retrieval with these embeddings would answer. On the '
+        f'line is no better than retrieval. Median closeness to retrieval: {median} (0 is the '
+        'truth, 1 is retrieval).',
+        figure,
+    )
+
+
+def _diagonal(axes: Axes, bounds: tuple[float, float]) -> Artist:
+    (line,) = axes.plot(bounds, bounds, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
+    return line
+
+
+def _half_extents(positions: Array, centre: Array, axes: Array) -> Array:
+    lengths: Array = np.quantile(np.abs((positions - centre) @ axes.T), 0.95, axis=0)
+    return lengths
