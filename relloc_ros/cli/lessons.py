@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relloc_ros.cli.console import progress_bar
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from relloc_ros.networks.training.pose_data import PoseData
 
 __all__ = ['Lesson', 'read_lesson']
+
+WHICH_POSES = {'pose_topic', 'map_frame', 'pose_frame'}
+"""Options of bags that say which of their poses are meant."""
+ODOM_FRAME = 'odom'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,11 +164,40 @@ def _read_poses(choices: Choices, network_config: AbsolutePoseConfig) -> PoseDat
 
     (path,) = choices.maps
     source = choices.sources[0] if choices.sources else source_of(path)
+    options = dict(choices.source_options)
+    odometry_options: dict[str, Any] = {}
+    if choices.odometry is not None:
+        options, odometry_options = _share_options(options, source, choices.odometry)
     with ReferenceMap.open(path) as reference_map:
-        posed = read_posed(source, **choices.source_options)
+        posed = read_posed(source, **options)
         odometry: list[PosedImage] = []
         if choices.odometry is not None:
-            odometry = read_posed(choices.odometry)
+            odometry = read_posed(choices.odometry, **odometry_options)
         data = PoseData.of_map(reference_map, posed, network_config, odometry)
     data.images[0].read()
     return data
+
+
+def _share_options(
+    options: dict[str, Any], source: Path, odometry: Path
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give the source of the map and that of odometry the options that their formats take.
+
+    Those that say which poses are meant are the map's, if it takes them. A bag's odometry is then
+    what its transforms say below `odom`.
+    """
+    from relloc_ros.map.sources import find_format
+
+    _, ours = find_format(source, options.get('source_format'))
+    name, theirs = find_format(odometry)
+    taken = {key: value for key, value in options.items() if key in theirs.options}
+    for key in WHICH_POSES & ours.options:
+        taken.pop(key, None)
+    if name == 'rosbag' and not WHICH_POSES & taken.keys():
+        taken['map_frame'] = options.get('odom_frame', ODOM_FRAME)
+    kept = {
+        key: value
+        for key, value in options.items()
+        if key in ours.options or key not in theirs.options
+    }
+    return kept, taken

@@ -71,6 +71,11 @@ class PoseData:
         Raises:
             DataError: images are not there, too few, or the map lacks what the loss takes.
         """
+        if 0 < len(odometry) < 2:
+            raise DataError(
+                'the source of odometry has one image, which was moved nowhere: name another '
+                'with --odometry'
+            )
         is_geometric = config.loss == 'geometric'
         needs_scene = is_geometric or config.synthetic_views > 0
         images = images_of_map(reference_map, source)
