@@ -45,7 +45,7 @@ def scene_of_map(reference_map: ReferenceMap, *, needs_points: bool) -> Scene:
     """Find what the images of a map show.
 
     Where an image shows too few points for a plane, all is as far away as its points or, without
-    any, as the middle of what the map's images match.
+    any, as what the map's other images show.
 
     Args:
         reference_map: the map.
@@ -70,16 +70,22 @@ def scene_of_map(reference_map: ReferenceMap, *, needs_points: bool) -> Scene:
             np.asarray(stored.positions[np.unique(row[row != NO_POINT])], dtype=np.float64)
             for row in rows
         ]
-    usual = 1.0 / float(scene_depths(reference_map)[1])
+    in_camera = [
+        reference_map.cam_from_map(index).apply(each) for index, each in enumerate(points)
+    ]
+    usual = _usual_inverse_depth(reference_map, np.concatenate(in_camera))
     planes = [
-        inverse_depth_plane(
-            reference_map.cam_from_map(index).apply(each),
-            _corner_rays(reference_map.camera(index)),
-            usual,
-        )
-        for index, each in enumerate(points)
+        inverse_depth_plane(each, _corner_rays(reference_map.camera(index)), usual)
+        for index, each in enumerate(in_camera)
     ]
     return Scene(points, np.array(planes))
+
+
+def _usual_inverse_depth(reference_map: ReferenceMap, points: Array) -> float:
+    depths = points[points[:, 2] > 0, 2]
+    # Without points it is found from matches, which takes longer.
+    usual = np.median(depths) if len(depths) else scene_depths(reference_map)[1]
+    return 1.0 / float(usual)
 
 
 def inverse_depth_plane(points: Array, corner_rays: Array, usual: float) -> Array:
