@@ -9,6 +9,7 @@ names of the tensors are torchvision's, so that its weight files fit; and a smal
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import pairwise
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -41,6 +42,7 @@ class ResNet(nn.Module):
 
     Attributes:
         channels: of the features.
+        stage_channels: of the features of each stage.
         stride: pixels of the image for one cell of the features. The cell of column i looks at a
             field around pixel index ``stride * i``, not at the middle of a block of pixels.
     """
@@ -53,8 +55,10 @@ class ResNet(nn.Module):
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.last_stage = last_stage
         self.channels = STEM_CHANNELS
+        self.stage_channels: list[int] = []
         for stage in range(1, last_stage + 1):
             self.add_module(f'layer{stage}', self._stage(layout, stage))
+            self.stage_channels.append(self.channels)
         self.stride = 2 ** (last_stage + 1)
         _initialize(self)
 
@@ -69,10 +73,16 @@ class ResNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Turn (B, 3, H, W) into (B, channels, H / stride, W / stride), rounded up."""
+        return self.stages(image)[-1]
+
+    def stages(self, image: Tensor) -> list[Tensor]:
+        """Give the features of each stage, of which each but the first halves the resolution."""
         features = self.maxpool(self.relu(self.bn1(self.conv1(image))))
+        result = []
         for stage in range(1, self.last_stage + 1):
             features = getattr(self, f'layer{stage}')(features)
-        return features
+            result.append(features)
+        return result
 
 
 class _BasicBlock(nn.Module):
@@ -126,25 +136,38 @@ class SmallNet(nn.Module):
 
     Attributes:
         channels: of the features.
+        stage_channels: of the features of each stage.
         stride: pixels of the image for one cell of the features.
     """
 
     def __init__(self, last_stage: int) -> None:
         super().__init__()
-        widths = SMALL_CHANNELS[: last_stage + 1]
-        layers: list[nn.Module] = []
-        for channels_in, channels in zip((3, *widths), widths, strict=False):
-            convolution = nn.Conv2d(channels_in, channels, 3, stride=2, padding=1, bias=False)
-            layers += [convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(*layers)
-        self.channels = widths[-1]
+        self.stage_channels = list(SMALL_CHANNELS[1 : last_stage + 1])
+        self.channels = self.stage_channels[-1]
         self.stride = 2 ** (last_stage + 1)
+        self.stem = _halving(3, SMALL_CHANNELS[0])
+        self.layers = nn.ModuleList(
+            _halving(*each) for each in pairwise(SMALL_CHANNELS[: last_stage + 1])
+        )
         _initialize(self)
 
     def forward(self, image: Tensor) -> Tensor:
         """Turn (B, 3, H, W) into (B, channels, H / stride, W / stride), rounded up."""
-        features: Tensor = self.layers(image)
-        return features
+        return self.stages(image)[-1]
+
+    def stages(self, image: Tensor) -> list[Tensor]:
+        """Give the features of each stage, each of half the resolution of the one before."""
+        features = self.stem(image)
+        result = []
+        for layer in self.layers:
+            features = layer(features)
+            result.append(features)
+        return result
+
+
+def _halving(channels_in: int, channels: int) -> nn.Sequential:
+    convolution = nn.Conv2d(channels_in, channels, 3, stride=2, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
 
 
 Backbone = ResNet | GoogLeNet | SmallNet

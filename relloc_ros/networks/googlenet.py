@@ -34,6 +34,7 @@ class GoogLeNet(nn.Module):
 
     Attributes:
         channels: of the features.
+        stage_channels: of the features of each stage.
         stride: pixels of the image for one cell of the features.
     """
 
@@ -51,11 +52,13 @@ class GoogLeNet(nn.Module):
             [name for name in BLOCKS if int(name[9]) == stage + 1]
             for stage in range(2, last_stage + 1)
         ]
+        self.stage_channels = [self.channels]
         for names in self._stages:
             for name in names:
                 block = _Inception(self.channels, BLOCKS[name])
                 self.add_module(name, block)
                 self.channels = block.channels
+            self.stage_channels.append(self.channels)
         self.stride = 2 ** (last_stage + 1)
         self.register_buffer('mean', torch.from_numpy(MEAN)[:, None, None], persistent=False)
         self.register_buffer('std', torch.from_numpy(STD)[:, None, None], persistent=False)
@@ -63,14 +66,20 @@ class GoogLeNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Turn (B, 3, H, W) into (B, channels, H / stride, W / stride), rounded up."""
+        return self.stages(image)[-1]
+
+    def stages(self, image: Tensor) -> list[Tensor]:
+        """Give the features of each stage, each of half the resolution of the one before."""
         # Its published weights were trained with colours in [-1, 1].
         colours = 2 * (image * self.std + self.mean) - 1
         features = self.conv3(self.conv2(_halve(self.conv1(colours))))
+        result = [features]
         for number, names in enumerate(self._stages):
             features = _halve(features, kernel=2 if number == 2 else 3)
             for name in names:
                 features = getattr(self, name)(features)
-        return features
+            result.append(features)
+        return result
 
 
 class _Convolution(nn.Module):

@@ -128,6 +128,12 @@ class AbsolutePoseConfig(NetworkConfig):
         'linear', 'What turns the embedding into a pose.'
     )
     dropout: float = setting(0.5, 'Part of the embedding left out in training.', ge=0, le=0.95)
+    feature_dropout: float = setting(
+        0.0, 'Part of the features left out before the embedding, in training.', ge=0, le=0.95
+    )
+    inducing_points: int = setting(
+        128, 'Coefficients that a Gaussian process makes of the embedding.', ge=1, le=8192
+    )
     loss: Literal['fixed', 'learned', 'geometric'] = setting(
         'fixed',
         'Weights of position and rotation: rotation_weight, learned ones, or none, with '

@@ -17,7 +17,16 @@ from torch import Tensor
 from relloc_ros.errors import DataError
 from relloc_ros.geometry import Array
 from relloc_ros.networks.apr.embeddings import EMBEDDINGS
-from relloc_ros.networks.apr.losses import AbsolutePoseBatch, reprojection_error
+from relloc_ros.networks.apr.features import HourglassDecoder, beside_previous
+from relloc_ros.networks.apr.gaussian_process import GaussianProcess
+from relloc_ros.networks.apr.losses import (
+    AbsolutePoseBatch,
+    Truth,
+    gaussian_error,
+    pose_errors,
+    relative_errors,
+    reprojection_error,
+)
 from relloc_ros.networks.apr.projection import (
     NUM_ROTATION,
     BasePoses,
@@ -28,7 +37,7 @@ from relloc_ros.networks.apr.projection import (
 )
 from relloc_ros.networks.backbones import make_backbone
 from relloc_ros.networks.base import Network, Prediction, check_images
-from relloc_ros.networks.losses import LearnedWeights, vector_distance
+from relloc_ros.networks.losses import LearnedWeights
 from relloc_ros.networks.network_config import AbsolutePoseConfig, NetworkConfig
 
 __all__ = ['AbsolutePoseNet']
@@ -44,6 +53,7 @@ class AbsolutePoseNet(Network):
     Attributes:
         centre: (3,) mean of the training positions, map units.
         scale: () their root mean square distance from it, map units.
+        num_training: () how many training images there are.
     """
 
     name: ClassVar[str] = 'apr'
@@ -51,22 +61,38 @@ class AbsolutePoseNet(Network):
     config: AbsolutePoseConfig
     centre: Tensor
     scale: Tensor
+    num_training: Tensor
 
     def __init__(self, config: AbsolutePoseConfig) -> None:
         super().__init__(config)
         self.backbone = make_backbone(config.backbone, config.last_stage)
-        embedding = EMBEDDINGS[config.embedding]
+        self.decoder = None
         channels = self.backbone.channels
+        if config.embedding == 'hourglass':
+            self.decoder = HourglassDecoder(self.backbone.stage_channels)
+            channels = self.decoder.channels
+        if self.sees_previous:
+            channels *= 2
+        embedding = EMBEDDINGS[config.embedding]
         self.embedding = embedding(channels, config)
         self.rotation_embedding = embedding(channels, config) if config.rotation_branch else None
+        self.process = None
+        size = config.embedding_size
+        if config.head == 'gaussian_process':
+            self.process = GaussianProcess(size, config.inducing_points)
+            size = config.inducing_points
         self.projection = Projection(
-            config.embedding_size,
-            NUM_ROTATION[config.rotation],
-            is_shared=not config.rotation_branch,
+            size, NUM_ROTATION[config.rotation], is_shared=not config.rotation_branch
         )
         self.weights = LearnedWeights(INITIAL_LOG_VARIANCES) if config.loss == 'learned' else None
         self.register_buffer('centre', torch.zeros(3, dtype=torch.float64))
         self.register_buffer('scale', torch.ones((), dtype=torch.float64))
+        self.register_buffer('num_training', torch.ones((), dtype=torch.float64))
+
+    @property
+    def sees_previous(self) -> bool:
+        """Whether the network looks at the image before, too."""
+        return self.config.embedding == 'fusion'
 
     @property
     def num_position(self) -> int:
@@ -97,6 +123,7 @@ class AbsolutePoseNet(Network):
         with torch.no_grad():
             self.centre.copy_(torch.as_tensor(centre))
             self.scale.fill_(max(spread, LEAST_SCALE))
+            self.num_training.fill_(len(positions))
             self.projection.rotation.bias.copy_(mean)
 
     def forward(self, image: Tensor, previous: Tensor | None = None) -> Prediction:
@@ -115,19 +142,27 @@ class AbsolutePoseNet(Network):
         """
         return self.project(self.embed(image, previous))
 
-    def features(self, image: Tensor) -> Tensor:
-        """Stage 1: features (B, C, H', W') of B images (B, 3, H, W)."""
-        check_images(image, 'image', next(self.parameters()).dtype, self.config.crop)
-        features: Tensor = self.backbone(image)
-        return features
+    def features(self, image: Tensor, previous: Tensor | None = None) -> Tensor:
+        """Stage 1: features (B, C, H', W') of B images (B, 3, H, W).
+
+        Args:
+            image: as `forward` takes it.
+            previous: likewise.
+        """
+        own = self._features(image)
+        if not self.sees_previous:
+            return own
+        return torch.cat([own, own if previous is None else self._features(previous)], dim=1)
 
     def embed(self, image: Tensor, previous: Tensor | None = None) -> Tensor:
         """Stages 1 and 2: coefficients (B, N), those of the position before the rotation's own."""
-        return self.embed_features(self.features(image))
+        return self.embed_features(self.features(image, previous))
 
     def embed_features(self, features: Tensor) -> Tensor:
         """Stage 2: coefficients (B, N) of features."""
         alpha: Tensor = self.embedding(features)
+        if self.process is not None:
+            alpha = self.process(alpha)
         if self.rotation_embedding is None:
             return alpha
         return torch.cat([alpha, self.rotation_embedding(features)], dim=1)
@@ -138,19 +173,33 @@ class AbsolutePoseNet(Network):
         Returns:
             `position` (B, 3) camera centres in the map, map units; `rotation` (B, 3, 3)
             map_from_cam; and as the network gives them: `position_numbers` (B, 3), centred and
-            scaled, and `rotation_numbers` (B, R), see NUM_ROTATION.
+            scaled, and `rotation_numbers` (B, R), see NUM_ROTATION. A Gaussian process adds
+            `variances` (B, 2) of each of the numbers of positions and rotations.
         """
         position, rotation = self.projection(alpha)
-        return {
+        result = {
             'position': (self.centre + self.scale * position.double()).to(position.dtype),
             'rotation': rotation_from_numbers(rotation, self.config.rotation),
             'position_numbers': position,
             'rotation_numbers': rotation,
         }
+        if self.process is not None:
+            result['variances'] = self.process.variances(alpha)
+        return result
 
     def predict(self, batch: AbsolutePoseBatch) -> Prediction:
-        """Predict the poses of a batch, for `loss`."""
-        return self(batch.image)
+        """Predict the poses of a batch, for `loss`.
+
+        Raises:
+            DataError: as `forward`, or the batch is not made of whole windows.
+        """
+        window = self.config.window
+        if len(batch.image) % window:
+            raise DataError(f'a batch of {len(batch.image)} images: give windows of {window}')
+        features = self._features(batch.image)
+        if self.sees_previous:
+            features = beside_previous(features, window)
+        return self.project(self.embed_features(features))
 
     def loss(self, prediction: Prediction, batch: AbsolutePoseBatch) -> dict[str, Tensor]:
         """Compare with the truth.
@@ -162,38 +211,61 @@ class AbsolutePoseNet(Network):
         Raises:
             DataError: the loss takes points, and the batch has none.
         """
-        position, rotation = self._errors(prediction, batch)
+        truth = self._truth(prediction, batch)
+        position, rotation = pose_errors(prediction, truth)
         parts = {'position': position * self.scale.to(position.dtype), 'rotation': rotation}
+        if self.process is not None:
+            return {'loss': self._evidence(prediction, truth), **parts}
         if self.config.loss == 'geometric':
-            parts['reprojection'] = self._reprojection(prediction, batch)
+            parts['reprojection'] = self._reprojection(prediction, truth, batch.points)
             return {'loss': parts['reprojection'], **parts}
+        if self.config.relative_weight:
+            relative = relative_errors(prediction, truth, self.config.window)
+            parts['relative_position'] = relative[0] * self.scale.to(position.dtype)
+            parts['relative_rotation'] = relative[1]
+            position = position + self.config.relative_weight * relative[0]
+            rotation = rotation + self.config.relative_weight * relative[1]
         if self.weights is not None:
             return {'loss': self.weights(torch.stack([position, rotation])), **parts}
         return {'loss': position + self.config.rotation_weight * rotation, **parts}
 
-    def _errors(self, prediction: Prediction, batch: AbsolutePoseBatch) -> tuple[Tensor, Tensor]:
-        """Mean errors of position, scaled, and rotation."""
+    def _truth(self, prediction: Prediction, batch: AbsolutePoseBatch) -> Truth:
         numbers = prediction['rotation_numbers']
-        truth = nearest_numbers(batch.rotation, numbers, self.config.rotation)
-        position = prediction['position_numbers']
-        return (
-            vector_distance(position, self._scaled(batch.position, position.dtype)),
-            vector_distance(numbers, truth),
+        labelled = batch.is_labelled
+        return Truth(
+            self._scaled(batch.position, numbers.dtype),
+            batch.rotation,
+            nearest_numbers(batch.rotation, numbers, self.config.rotation),
+            torch.ones(len(numbers), dtype=torch.bool, device=numbers.device)
+            if labelled is None
+            else labelled,
         )
 
-    def _reprojection(self, prediction: Prediction, batch: AbsolutePoseBatch) -> Tensor:
-        if batch.points is None:
+    def _evidence(self, prediction: Prediction, truth: Truth) -> Tensor:
+        """Negative lower bound of the log evidence, for each training image."""
+        assert self.process is not None
+        weights = self.projection.position.weight, self.projection.rotation.weight
+        divergence = self.process.divergence(weights) / self.num_training
+        return gaussian_error(prediction, truth) + divergence.to(truth.position.dtype)
+
+    def _reprojection(self, prediction: Prediction, truth: Truth, points: Tensor | None) -> Tensor:
+        if points is None:
             raise DataError(
                 f'the loss of {self.config.variant} takes points that each image sees, and the '
                 'batch has none'
             )
-        rotation = prediction['rotation']
         # Near the origin, where single precision is exact.
-        position = self._scaled(batch.position, rotation.dtype)
-        points = self._scaled(batch.points, rotation.dtype)
-        return reprojection_error(
-            prediction['position_numbers'], rotation, position, batch.rotation, points
-        )
+        scaled = self._scaled(points, truth.position.dtype)
+        position, rotation = prediction['position_numbers'], prediction['rotation']
+        return reprojection_error(position, rotation, truth.position, truth.rotation, scaled)
+
+    def _features(self, image: Tensor) -> Tensor:
+        check_images(image, 'image', next(self.parameters()).dtype, self.config.crop)
+        if self.decoder is not None:
+            decoded: Tensor = self.decoder(self.backbone.stages(image))
+            return decoded
+        features: Tensor = self.backbone(image)
+        return features
 
     def _scaled(self, position: Tensor, dtype: torch.dtype) -> Tensor:
         return ((position.double() - self.centre) / self.scale).to(dtype)

@@ -11,9 +11,19 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from relloc_ros.errors import DataError
+from relloc_ros.networks.base import Prediction
+from relloc_ros.networks.losses import vector_distance
 from relloc_ros.networks.rigid_motion import log_se3
 
-__all__ = ['AbsolutePoseBatch', 'relative_poses', 'reprojection_error']
+__all__ = [
+    'AbsolutePoseBatch',
+    'Truth',
+    'gaussian_error',
+    'pose_errors',
+    'relative_errors',
+    'relative_poses',
+    'reprojection_error',
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +73,57 @@ class AbsolutePoseBatch:
         """Return the batch on a device."""
         values = (getattr(self, field.name) for field in fields(self))
         return AbsolutePoseBatch(*(None if each is None else each.to(device) for each in values))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """The poses of a batch as the network gives them.
+
+    Attributes:
+        position: (B, 3), centred and scaled.
+        rotation: (B, 3, 3) map_from_cam.
+        numbers: (B, R) of the rotations, as near to those predicted as can be.
+        is_labelled: (B,) bool, see `AbsolutePoseBatch`.
+    """
+
+    position: Tensor
+    rotation: Tensor
+    numbers: Tensor
+    is_labelled: Tensor
+
+
+def pose_errors(prediction: Prediction, truth: Truth) -> tuple[Tensor, Tensor]:
+    """Mean distances of positions, scaled, and of the numbers of rotations."""
+    position = torch.linalg.vector_norm(prediction['position_numbers'] - truth.position, dim=1)
+    rotation = torch.linalg.vector_norm(prediction['rotation_numbers'] - truth.numbers, dim=1)
+    return _mean(position, truth.is_labelled), _mean(rotation, truth.is_labelled)
+
+
+def relative_errors(prediction: Prediction, truth: Truth, window: int) -> tuple[Tensor, Tensor]:
+    """Mean distances of positions, scaled, and half rotation vectors between images of windows.
+
+    Brahmbhatt et al., CVPR 2018, equations 2 and 3.
+    """
+    predicted = relative_poses(prediction['position_numbers'], prediction['rotation'], window)
+    known = relative_poses(truth.position, truth.rotation, window)
+    return vector_distance(predicted[0], known[0]), vector_distance(predicted[1], known[1])
+
+
+def gaussian_error(prediction: Prediction, truth: Truth) -> Tensor:
+    """Mean negative log density of the truth, normal with the predicted means and variances."""
+    total = torch.zeros(len(truth.position), device=truth.position.device)
+    for group, (name, known) in enumerate(
+        (('position_numbers', truth.position), ('rotation_numbers', truth.numbers))
+    ):
+        variance = prediction['variances'][:, group, None]
+        squared = (prediction[name] - known) ** 2
+        total = total + 0.5 * (squared / variance + variance.log()).sum(dim=1)
+    return _mean(total, truth.is_labelled)
+
+
+def _mean(values: Tensor, counts: Tensor) -> Tensor:
+    """Mean of those that count; zero where none does."""
+    return (values * counts).sum() / counts.sum().clamp(min=1)
 
 
 def reprojection_error(

@@ -87,14 +87,18 @@ class PoseRegressor:
             features = self._features(image, previous)
             alpha = self._network.embed_features(features)
         pose = self._poses(alpha)[0]
-        if self._network.config.uncertainty == 'learned':
+        uncertainty = self._network.config.uncertainty
+        if uncertainty == 'learned':
             covariance = self._learned_covariance()
+        elif uncertainty == 'gaussian_process':
+            covariance = self._process_covariance(alpha)
         else:
             covariance = self._dropout_covariance(features, pose)
         return RegressedPose(np.asarray(alpha[0]), pose, covariance)
 
     def _features(self, image: Image, previous: Image | None) -> Tensor:
-        return self._network.features(self._prepared(image))
+        before = None if previous is None else self._prepared(previous)
+        return self._network.features(self._prepared(image), before)
 
     def _prepared(self, image: Image) -> Tensor:
         config = self._network.config
@@ -131,9 +135,19 @@ class PoseRegressor:
         if weights is None:
             raise DataError('the network has learned no variances: its weights are damaged')
         lengths = weights.log_variances.detach().double().exp().numpy()
+        return self._isotropic((lengths / MEAN_LENGTH) ** 2)
+
+    def _process_covariance(self, alpha: Tensor) -> Array:
+        """Predictive variances of a Gaussian process, which grow away from the training images."""
+        with inference():
+            variances = self._network.project(alpha)['variances'][0]
+        return self._isotropic(variances.double().numpy())
+
+    def _isotropic(self, variances: Array) -> Array:
+        """Covariance of equal variances of all numbers of the position, and of the rotation."""
         # Both representations of a rotation measure half the angle.
-        std = lengths * np.array([float(self._network.scale), 2.0]) / MEAN_LENGTH
-        return np.diag(np.repeat(std**2, 3))
+        factors = np.array([float(self._network.scale), 2.0])
+        return np.diag(np.repeat(variances * factors**2, 3))
 
     def _dropout_covariance(self, features: Tensor, pose: RigidTransform) -> Array:
         """Spread of the poses with parts of the embedding left out.

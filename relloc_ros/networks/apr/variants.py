@@ -33,8 +33,59 @@ class Variant:
     settings: Mapping[str, Any]
 
 
+LEARNED = {'loss': 'learned', 'uncertainty': 'learned'}
+MAPNET = {
+    **LEARNED,
+    'rotation': 'log_quaternion',
+    'relative_weight': 1.0,
+    'window': 3,
+    'window_step': 10,
+}
 VARIANTS: dict[str, Variant] = {
-    'posenet': Variant('Kendall, Grimes and Cipolla, ICCV 2015', {}),
+    'posenet': Variant('Kendall, Grimes and Cipolla, ICCV 2015', {'backbone': 'googlenet'}),
+    'posenet_learned': Variant(
+        'Kendall and Cipolla, CVPR 2017', {'backbone': 'googlenet', **LEARNED}
+    ),
+    'posenet_geometric': Variant(
+        'Kendall and Cipolla, CVPR 2017', {'backbone': 'googlenet', 'loss': 'geometric'}
+    ),
+    'bayesian_posenet': Variant(
+        'Kendall and Cipolla, ICRA 2016', {'backbone': 'googlenet', 'feature_dropout': 0.2}
+    ),
+    'posenet_lstm': Variant(
+        'Walch et al., ICCV 2017',
+        {'backbone': 'googlenet', 'embedding': 'lstm', 'embedding_size': 1024},
+    ),
+    'hourglass': Variant(
+        'Melekhov et al., ICCV workshops 2017',
+        {'embedding': 'hourglass', 'embedding_size': 1024},
+    ),
+    'branchnet': Variant('Wu, Ma and Hu, ICRA 2017', {'rotation_branch': True}),
+    'mapnet': Variant('Brahmbhatt et al., CVPR 2018', MAPNET),
+    'mapnet_plus': Variant('Brahmbhatt et al., CVPR 2018', {**MAPNET, 'unlabelled': True}),
+    'gposenet': Variant(
+        'Cai, Shen and Reid, BMVC 2018',
+        {
+            'backbone': 'googlenet',
+            'head': 'gaussian_process',
+            'uncertainty': 'gaussian_process',
+            'embedding_size': 64,
+            'dropout': 0.0,
+        },
+    ),
+    'svs_posenet': Variant(
+        'Naseer and Burgard, IROS 2017', {'rotation_branch': True, 'synthetic_views': 4}
+    ),
+    'vlocnet': Variant(
+        'Valada, Radwan and Burgard, ICRA 2018',
+        {
+            **LEARNED,
+            'backbone': 'resnet50',
+            'embedding': 'fusion',
+            'relative_weight': 1.0,
+            'window': 2,
+        },
+    ),
 }
 
 
@@ -58,7 +109,45 @@ def variant_config(name: str, values: Mapping[str, Any] | None = None) -> Absolu
             f'crop {config.crop} is larger than shorter_side {config.shorter_side}: make it as '
             'small or smaller'
         )
+    _check(config)
     return config
+
+
+def _check(config: AbsolutePoseConfig) -> None:
+    """Refuse settings that contradict each other."""
+    is_process = config.head == 'gaussian_process'
+    for is_wrong, problem in (
+        (
+            config.uncertainty == 'dropout' and not (config.dropout or config.feature_dropout),
+            'uncertainty: dropout needs a dropout above 0',
+        ),
+        (
+            config.uncertainty == 'learned' and config.loss != 'learned',
+            'uncertainty: learned needs loss: learned',
+        ),
+        (
+            is_process != (config.uncertainty == 'gaussian_process'),
+            'head and uncertainty: gaussian_process go together',
+        ),
+        (
+            is_process and (config.rotation_branch or config.loss != 'fixed'),
+            'head: gaussian_process has a loss of its own (fixed) and one branch',
+        ),
+        (
+            bool(config.relative_weight) and config.window < 2,
+            'relative_weight needs a window of 2 or more',
+        ),
+        (
+            bool(config.relative_weight) and (config.loss == 'geometric' or is_process),
+            'relative_weight goes with loss: fixed or learned and head: linear',
+        ),
+        (
+            config.unlabelled and not config.relative_weight,
+            'unlabelled needs a relative_weight above 0',
+        ),
+    ):
+        if is_wrong:
+            raise ConfigError(f'variant {config.variant}: {problem}')
 
 
 def make_absolute_pose_net(
