@@ -73,7 +73,7 @@ def main(
 ) -> None:
     """Print a table."""
     config = make_config(TrackingConfig, parse_assignments(settings or []))
-    observations, landing = _read(bag, run)
+    observations, landing = read_observations(bag, run)
     table = Table(title=f'{bag.name}: {len(observations)} images')
     for heading in HEADINGS:
         table.add_column(heading)
@@ -84,8 +84,13 @@ def main(
     Console(width=99).print(table)
 
 
-def _read(bag: Path, run: Path) -> tuple[list[Observation], int | None]:
-    """Give what the tracker is told, and the index where a carried robot is put down."""
+def read_observations(bag: Path, run: Path) -> tuple[list[Observation], int | None]:
+    """Give what the tracker is told, and the index where a carried robot is put down.
+
+    Args:
+        bag: with odometry and true poses.
+        run: on it, without the tracker.
+    """
     outcomes = {outcome.stamp_ns: outcome for outcome in read_run(run).outcomes}
     with BagReader(bag) as reader:
         frames = list(reader)

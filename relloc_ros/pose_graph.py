@@ -137,7 +137,7 @@ class PoseGraph:
         Raises:
             RuntimeError: GTSAM finds no solution.
         """
-        gtsam, last = self._gtsam, len(self._window) - 1
+        gtsam = self._gtsam
         graph, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
         for key, node in enumerate(self._window):
             values.insert(key, node.estimate)
@@ -150,12 +150,49 @@ class PoseGraph:
         for key, node in enumerate(self._window):
             node.estimate = values.atPose3(key)
         found = RigidTransform.from_matrix(self._window[-1].estimate.matrix())
-        jacobian = map_from_tangent(found.rotation)
-        tangent = gtsam.Marginals(graph, values).marginalCovariance(last)
-        covariance = jacobian @ tangent @ jacobian.T
+        return PoseEstimate(found, self._covariance(graph, values))
+
+    def _covariance(self, graph: Any, values: Any) -> Array:
+        """Say how unsure the newest pose is, (6, 6) as in `PoseEstimate`.
+
+        Images of one place err alike: by what is wrong with the map, or by the same similar image.
+        What the images contribute is therefore added up as if they shared one error, and only
+        errors of odometry as independent ones. No number of images makes surer than one.
+
+        Raises:
+            RuntimeError: the window leaves a pose open.
+        """
+        information, _ = graph.linearize(values).hessian()
+        axes = [map_from_tangent(node.estimate.rotation().matrix()) for node in self._window]
+        try:
+            newest = np.linalg.inv(information)[-6:].reshape(6, -1, 6).transpose(1, 0, 2)
+            weights = np.stack([self._weight(key, values) for key in range(len(axes))])
+            turns = np.stack(axes)
+            roots = _square_roots(turns @ weights @ turns.transpose(0, 2, 1))
+        except np.linalg.LinAlgError as error:
+            raise RuntimeError(str(error)) from error
+        gains = axes[-1] @ newest @ turns.transpose(0, 2, 1) @ roots
+        shared = gains.sum(axis=0)
+        independent = axes[-1] @ newest[-1] @ axes[-1].T
+        covariance = (
+            independent - (gains @ gains.transpose(0, 2, 1)).sum(axis=0) + shared @ shared.T
+        )
         if not np.isfinite(covariance).all():
             raise RuntimeError('its covariance is not finite')
-        return PoseEstimate(found, 0.5 * (covariance + covariance.T))
+        return 0.5 * (covariance + covariance.T)
+
+    def _weight(self, key: int, values: Any) -> Array:
+        """Give the information (6, 6) of what an image says, as the robust kernel leaves it."""
+        node = self._window[key]
+        factor = self._gtsam.PriorFactorPose3(key, node.measured, node.absolute)
+        return np.asarray(factor.linearize(values).information())
+
+
+def _square_roots(matrices: Array) -> Array:
+    """Give the symmetric square roots of (N, 6, 6) positive definite matrices."""
+    values, vectors = np.linalg.eigh(matrices)
+    scaled = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+    return scaled @ vectors.transpose(0, 2, 1)
 
 
 def map_from_tangent(rotation: Array) -> Array:
