@@ -82,6 +82,18 @@ def xfeat_points_map(xfeat_map: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope='session')
+def office_network(office_map: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fit a network for absolute poses to the map of the bundled sample."""
+    for package in ('torch', 'safetensors'):
+        if find_spec(package) is None:
+            pytest.skip(f'{package} is not installed: extra learn')
+    from tiny_pose_network import write_pose_network
+
+    output = tmp_path_factory.mktemp('office_network') / 'best.safetensors'
+    return write_pose_network(output, office_map, EXAMPLE / 'images')
+
+
+@pytest.fixture(scope='session')
 def office_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the query images of the bundled sample as a bag with drifting odometry."""
     from relloc_ros.bags.writer import write_bag

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from relloc_ros.config import LocalizationConfig, nearest
 from relloc_ros.errors import ConfigError
+from relloc_ros.localizers.apr import AprLocalizer
 from relloc_ros.localizers.base import Localizer, RigLocalizer
 from relloc_ros.localizers.essential import EssentialLocalizer
 from relloc_ros.localizers.retrieval import RetrievalLocalizer
@@ -15,6 +16,7 @@ from relloc_ros.map.reference_map import ReferenceMap
 __all__ = ['LOCALIZERS', 'Localizer', 'RigLocalizer', 'create_localizer', 'for_rigs']
 
 LOCALIZERS: dict[str, type[Localizer]] = {
+    'apr': AprLocalizer,
     'essential': EssentialLocalizer,
     'retrieval': RetrievalLocalizer,
     'structure': StructureLocalizer,

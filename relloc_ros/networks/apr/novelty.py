@@ -49,8 +49,8 @@ class Novelty:
         self._training = training.astype(np.float64)
         self._squares = (self._training**2).sum(axis=1)
         distances = [self._distances(alpha).min() for alpha in held_out]
-        least = LEAST_LIMIT * float(np.sqrt(self._squares.max()))
-        self.limit = max(float(np.quantile(distances, ACCEPTED_SHARE, method='higher')), least, LEAST_LIMIT)
+        least = LEAST_LIMIT * (1.0 + float(np.sqrt(self._squares.max())))
+        self.limit = max(float(np.quantile(distances, ACCEPTED_SHARE, method='higher')), least)
 
     def nearest(
         self, alpha: NDArray[np.float32], count: int
