@@ -25,7 +25,7 @@ from ros_process import end, parameters, running_node, spin_until
 
 from relloc_ros.bags.reader import BagReader
 from relloc_ros.bags.writer import write_bag
-from relloc_ros.config import TrackingConfig
+from relloc_ros.config import TrackingConfig, make_config
 from relloc_ros.evaluation.queries import BagQueries
 from relloc_ros.evaluation.run import Outcome, evaluate
 from relloc_ros.frames import (
@@ -74,12 +74,18 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
+@pytest.fixture(scope='module', params=['none', 'pgo'])
+def fusion(request: pytest.FixtureRequest) -> str:
+    if request.param == 'pgo':
+        pytest.importorskip('gtsam', reason='extra fusion')
+    return request.param
+
+
 @pytest.fixture(scope='module')
-def offline(office_map: Path, bag: Path) -> dict[int, Outcome]:
+def offline(office_map: Path, bag: Path, fusion: str) -> dict[int, Outcome]:
+    tracker = Tracker(make_config(TrackingConfig, {'fusion': fusion}))
     with ReferenceMap.open(office_map) as reference_map, BagReader(bag) as reader:
-        evaluation = evaluate(
-            BagQueries(reader), Relocalizer(reference_map), tracker=Tracker(TrackingConfig())
-        )
+        evaluation = evaluate(BagQueries(reader), Relocalizer(reference_map), tracker=tracker)
     return {outcome.stamp_ns: outcome for outcome in evaluation.outcomes}
 
 
@@ -88,6 +94,7 @@ def node(
     ros_environment: None,
     office_map: Path,
     bag: Path,
+    fusion: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Node]:
     """Play the bag, as `relloc replay` does, into the node, each in its own process."""
@@ -98,7 +105,8 @@ def node(
     executor = SingleThreadedExecutor()
     executor.add_node(robot)
     try:
-        play(executor, robot, office_map, bag, tmp_path_factory.mktemp('node') / 'log')
+        log = tmp_path_factory.mktemp('node') / 'log'
+        play(executor, robot, office_map, bag, log, fusion)
         yield Node(robot)
     finally:
         executor.shutdown()
@@ -107,13 +115,19 @@ def node(
 
 
 def play(
-    executor: SingleThreadedExecutor, robot: Robot, office_map: Path, bag: Path, log: Path
+    executor: SingleThreadedExecutor,
+    robot: Robot,
+    office_map: Path,
+    bag: Path,
+    log: Path,
+    fusion: str,
 ) -> None:
     with BagReader(bag) as reader:
         count = len(reader)
     arguments = parameters(
         map_path=office_map,
         autostart=True,
+        fusion=fusion,
         image_transport='compressed',
         max_rate=0.0,
         use_sim_time=True,

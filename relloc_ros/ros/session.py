@@ -13,6 +13,7 @@ from rclpy.node import Node
 
 from relloc_ros.config import LocalizationConfig, NodeConfig, TrackingConfig, flatten
 from relloc_ros.correction import planar_pose
+from relloc_ros.errors import DataError
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.ros.camera_input import CameraInput
 from relloc_ros.ros.frame_processor import Frame, FrameProcessor, FrameResult
@@ -256,7 +257,13 @@ class Session:
         fused = verdict.fused
         if fused is None:
             return result.pose
-        return planar_pose(fused) if self.config.two_d_mode else fused
+        if not self.config.two_d_mode:
+            return fused
+        try:
+            return planar_pose(fused)
+        except DataError:
+            # By odometry that tips over: what the image says is on the plane.
+            return result.pose
 
     def _start_worker(self) -> None:
         self.processor = FrameProcessor(
