@@ -142,19 +142,16 @@ class _Positions:
 
 
 class _Weigher:
-    """Weights of base translations as bytes, 255 for the largest of all images."""
+    """Weights of base translations as bytes, 255 for the largest of most images."""
 
     def __init__(self, analysis: Analysis, shown: NDArray[np.intp]) -> None:
         self._shown = shown
-        largest = max(
-            float(np.abs(images.alphas[:, shown]).max(initial=0.0))
-            for images in (analysis.training, analysis.queries)
-        )
-        self._scale = 255.0 / (largest or 1.0)
+        largest = np.abs(analysis.training.alphas[:, shown]).max(axis=1, initial=0.0)
+        self._scale = 255.0 / (float(np.median(largest)) or 1.0)
 
     def of(self, alpha: Array) -> str:
         weights = np.abs(alpha[self._shown]) * self._scale
-        return b64encode(weights.round().astype(np.uint8).tobytes()).decode()
+        return b64encode(np.minimum(weights, 255.0).round().astype(np.uint8).tobytes()).decode()
 
 
 def _image(

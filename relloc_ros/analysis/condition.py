@@ -129,10 +129,11 @@ def reach_of_relevant(offset: Array, base: Array, alphas: Array, tolerance: floa
 
 
 def reach_of_mixtures(offset: Array, base: Array, alphas: Array, tolerance: float) -> Reach:
-    """Where images are predicted whose coefficients are a mixture of those of training images.
+    """Where images are predicted whose embedding mixes those of training images.
 
-    The prediction is linear: an affine combination ``Σ w α_J``, ``Σ w = 1``, of embeddings gives
-    the same combination of predictions, which stays in their affine hull.
+    The prediction is linear (Eq. 2): weighted means of embeddings, ``Σ w α_J`` with ``Σ w = 1``,
+    are predicted at the same weighted mean of positions. Where no weight is negative, that is no
+    further off than the furthest of them.
 
     Args:
         offset: (3,) b.

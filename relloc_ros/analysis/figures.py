@@ -45,6 +45,8 @@ WEIGHT_STOPS = ('#c3ccd6', '#7fa8cf', '#e8a33d', '#d5560f', '#8c1c13')
 SIZES = (6.0, 46.0)
 """Of marks without and with the largest weight, square points."""
 TRAINING, TRUTH, PREDICTION, ESTIMATE = '#9aa3ad', INK, SERIES[1], SERIES[0]
+PANEL_WIDTH = 3.5
+"""Inches that labels and colours leave for axes."""
 NUM_IMAGES = 3
 """Training images, and as many queries, whose coefficients are shown."""
 
@@ -54,16 +56,20 @@ def base_plot(analysis: Analysis, views: Views, units: str) -> Plot:
     weights = np.abs(analysis.training.alphas).mean(axis=0)
     moves = (analysis.base.translations != 0.0).any(axis=0)
     vectors, weights = analysis.base.translations[:, moves].T, weights[moves]
-    figure, panels = new_figure(2, height=7.0)
+    flats = [views.flatten(vectors, side=side) for side in (False, True)]
+    frames = _aligned([limits_of(without_outliers(flat)) for flat in flats])
+    shapes = [float(np.ptp(frame[:, 1]) / np.ptp(frame[:, 0])) for frame in frames]
+    height = PANEL_WIDTH * sum(shapes) + 2.0
+    figure, panels = new_figure(2, height=height, gridspec_kw={'height_ratios': shapes})
     most = float(weights.max(initial=0.0)) or 1.0
-    for axes, side in zip(panels, (False, True), strict=True):
-        flat = views.flatten(vectors, side=side)
+    for axes, flat, frame, side in zip(panels, flats, frames, (False, True), strict=True):
         marks = _weighted(axes, flat, weights, most)
-        _frame(axes, limits_of(without_outliers(flat)), units, side=side)
+        _frame(axes, frame, units, side=side)
         axes.plot(0.0, 0.0, '+', color=INK, markersize=10.0, markeredgewidth=1.2)
+        place = 'from the side' if side else 'from above'
+        axes.set_title(place, loc='left', fontsize='medium')
+    panels[0].set_xlabel('')
     _weight_bar(panels, marks)
-    panels[0].set_title('from above', loc='left', fontsize='medium')
-    panels[1].set_title('from the side', loc='left', fontsize='medium')
     return Plot(
         'base_translations',
         'Base translations',
@@ -127,7 +133,7 @@ def position_plot(
     )
     limits = limits_of(training, truth, predicted)
     width, height = limits[1] - limits[0]
-    figure, (axes,) = new_figure(height=float(np.clip(4.6 * height / width + 1.2, 2.8, 6.0)))
+    figure, (axes,) = new_figure(height=float(np.clip(4.6 * height / width + 1.4, 3.0, 6.0)))
     handles: dict[str, Artist] = {'training': _dots(axes, training, TRAINING, 12.0, 1)}
     _lines(axes, predicted, truth)
     handles['truth'] = _dots(axes, truth, TRUTH, 16.0, 3)
@@ -138,8 +144,7 @@ def position_plot(
         handles[localizer] = _crosses(axes, flat)
     line = flat_line(analysis.limits.mixtures.flat, views, limits)
     if line is not None:
-        kind = analysis.limits.mixtures.flat.kind
-        (handles[f'{kind} of the training images'],) = axes.plot(
+        (handles[f'training {analysis.limits.mixtures.flat.kind}'],) = axes.plot(
             *line.T, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0
         )
     _frame(axes, limits, units, side=False)
@@ -184,7 +189,7 @@ def _weight_bar(panels: Sequence[Axes], marks: PathCollection) -> None:
     bar = panels[0].figure.colorbar(marks, ax=list(panels), shrink=0.6, pad=0.02)
     bar.outline.set_visible(False)  # type: ignore[operator]
     bar.ax.tick_params(length=0.0)
-    bar.set_label('mean coefficient')
+    bar.set_label('mean coefficient', labelpad=8.0)
 
 
 def _frame(axes: Axes, limits: Array, units: str, *, side: bool, labels: bool = True) -> None:
@@ -200,6 +205,13 @@ def _frame(axes: Axes, limits: Array, units: str, *, side: bool, labels: bool = 
     tidy(axes)
 
 
+def _aligned(frames: list[Array]) -> list[Array]:
+    """Give limits (2, 2) the widest x of all."""
+    low = min(frame[0, 0] for frame in frames)
+    high = max(frame[1, 0] for frame in frames)
+    return [np.array([[low, frame[0, 1]], [high, frame[1, 1]]]) for frame in frames]
+
+
 def _dots(axes: Axes, flat: Array, colour: str, size: float, order: int) -> PathCollection:
     x, y = flat.T
     many = len(flat) > MAX_VECTOR_MARKS
@@ -208,7 +220,7 @@ def _dots(axes: Axes, flat: Array, colour: str, size: float, order: int) -> Path
 
 def _crosses(axes: Axes, flat: Array) -> PathCollection:
     x, y = flat.T
-    return axes.scatter(x, y, s=26.0, c=ESTIMATE, marker='x', linewidths=1.3, zorder=5)
+    return axes.scatter(x, y, s=34.0, c=ESTIMATE, marker='x', linewidths=1.3, zorder=2)
 
 
 def _lines(axes: Axes, starts: Array, stops: Array) -> None:

@@ -26,7 +26,6 @@ from relloc_ros.geometry import Array
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
 
 __all__ = ['reach_plot', 'retrieval_plot']
 
@@ -41,7 +40,7 @@ def reach_plot(analysis: Analysis, units: str) -> Plot:
     centre = analysis.training.positions.mean(axis=0)
     series = {
         'training positions': _half_extents(analysis.training.positions, centre, axes_of_training),
-        'mixtures of training images': limits.mixtures.lengths,
+        'weighted means of training images': limits.mixtures.lengths,
         'coefficients like those of training images': limits.relevant.lengths,
         'queries': _half_extents(analysis.queries.positions, centre, axes_of_training),
     }
@@ -65,7 +64,7 @@ def reach_plot(analysis: Analysis, units: str) -> Plot:
         'How far predictions reach',
         limits_said(limits, units),
         'How far training positions, predictions and queries go from their middle, along axes '
-        'each sorted by length (those of queries are the axes of the mixtures). Below the dashed '
+        'sorted by length; those of queries are the axes of the weighted means. Below the dashed '
         f'line, {length_text(limits.tolerance, units)}, a direction counts as closed. 95 % of the '
         'images are within the length; that of coefficients holds for all.',
         figure,
@@ -90,14 +89,18 @@ def retrieval_plot(
         errors = np.linalg.norm(estimates - analysis.queries.positions, axis=1)
         series[localizer] = (errors, SERIES[0], 'x')
     figure, (axes,) = new_figure(height=4.2)
-    everything = np.concatenate([across, *(errors for errors, _, _ in series.values())])
-    bounds = log_limits(everything)
+    low, high = log_limits(across)
+    bottom, top = log_limits(np.concatenate([errors for errors, _, _ in series.values()]))
+    top = max(top, high)
+    ends = [min(low, bottom), max(high, top)]
     handles: dict[str, Artist] = {}
-    handles['retrieval'] = _diagonal(axes, bounds)
+    (handles['retrieval'],) = axes.plot(
+        ends, ends, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3))
+    )
     for label, (errors, colour, marker) in series.items():
         handles[label] = axes.scatter(
-            np.maximum(across, bounds[0]),
-            np.maximum(errors, bounds[0]),
+            np.maximum(across, low),
+            np.maximum(errors, bottom),
             s=22.0,
             c=colour,
             marker=marker,
@@ -105,8 +108,8 @@ def retrieval_plot(
             rasterized=len(across) > MAX_VECTOR_MARKS,
             zorder=3,
         )
-    scale_log_axis(axes, 'x', bounds, length_tick(units))
-    scale_log_axis(axes, 'y', bounds, length_tick(units))
+    scale_log_axis(axes, 'x', (low, high), length_tick(units))
+    scale_log_axis(axes, 'y', (bottom, top), length_tick(units))
     unit = '' if units == 'm' else f' [{units}]'
     axes.set_xlabel(f'error of the nearest training image{unit}')
     axes.set_ylabel(f'position error{unit}')
@@ -124,11 +127,6 @@ def retrieval_plot(
         'truth, 1 is retrieval).',
         figure,
     )
-
-
-def _diagonal(axes: Axes, bounds: tuple[float, float]) -> Artist:
-    (line,) = axes.plot(bounds, bounds, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
-    return line
 
 
 def _half_extents(positions: Array, centre: Array, axes: Array) -> Array:

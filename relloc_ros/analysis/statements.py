@@ -19,7 +19,7 @@ __all__ = ['REACH_NAMES', 'limits_said', 'queries_said', 'summary']
 REACH_NAMES = {
     'weights': 'any image',
     'relevant': 'coefficients like those of training images',
-    'mixtures': 'mixtures of training images',
+    'mixtures': 'weighted means of training images',
 }
 """What each reach of `NetworkLimits` is of."""
 
@@ -30,7 +30,7 @@ def limits_said(limits: NetworkLimits, units: str) -> str:
     if reach is None:
         return (
             'Nothing keeps predictions of this network to a point, a line or a plane: its base '
-            'poses, and the mixtures of its training images, span all directions.'
+            'poses span all directions, and so do its predictions of the training images.'
         )
     flat = reach.flat.said(units)
     if reach is limits.weights:
@@ -42,9 +42,9 @@ def limits_said(limits: NetworkLimits, units: str) -> str:
             'coefficients are no further from their mean than those of the training images.'
         )
     return (
-        f'Predictions of this network cannot leave {flat} by more than {leeway} (95 % of the '
-        'training images), as long as embeddings are mixtures of those of training images. Its '
-        'base poses alone span all directions.'
+        f'Predictions of this network cannot leave {flat} by more than {leeway}, as long as '
+        'embeddings are weighted means of those of training images (without the 5 % furthest '
+        'off). Its base poses alone span all directions.'
     )
 
 

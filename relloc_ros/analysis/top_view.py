@@ -19,7 +19,8 @@ MARGIN = 0.06
 LEAST_WIDTH = 0.3
 """Of the shorter side of what is shown, as part of the longer."""
 OUTLIERS = 0.01
-"""Share of base translations, by their length, that may lie outside of what is shown."""
+FAR = 1.5
+"""Base translations this much longer than the longest 1 % begin lie outside of what is shown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,5 +86,5 @@ def flat_line(flat: Flat, views: Views, limits: Array) -> Array | None:
 def without_outliers(vectors: Array) -> Array:
     """Leave out the longest of base translations (N, 2), and add the one of no length."""
     lengths = np.linalg.norm(vectors, axis=1)
-    kept = vectors[lengths <= np.quantile(lengths, 1.0 - OUTLIERS)] if len(vectors) else vectors
-    return np.concatenate([kept, [[0.0, 0.0]]])
+    longest = FAR * np.quantile(lengths, 1.0 - OUTLIERS) if len(vectors) else 0.0
+    return np.concatenate([vectors[lengths <= longest], [[0.0, 0.0]]])
