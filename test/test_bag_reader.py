@@ -6,7 +6,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bag_messages import CAMERA, IMAGE, Kind, S, image, info, odometry, pose, read, tf, write, x_of
+from bag_messages import (
+    CAMERA,
+    IMAGE,
+    Kind,
+    Message,
+    S,
+    image,
+    info,
+    odometry,
+    pose,
+    read,
+    tf,
+    write,
+    x_of,
+)
 import numpy as np
 import pytest
 
@@ -155,3 +169,40 @@ def test_rotations_of_ground_truth(tmp_path: Path) -> None:
     (frame,) = read(write(tmp_path / 'bag', [info(1), image(1), message]))
     assert frame.truth is not None
     np.testing.assert_allclose(frame.truth.matrix, truth.matrix, atol=1e-12)
+
+
+def odometry_of(messages: list[Message], path: Path) -> tuple[list[float | None], bool]:
+    """Give x of each frame's odometry, and whether there is any."""
+    with BagReader(write(path / 'bag', [info(1.0), *messages, image(1.5), image(9.0)])) as reader:
+        found = [frame.odom_from_base for frame in reader]
+        return [None if pose is None else x_of(pose) for pose in found], reader.has_odometry
+
+
+def test_odometry_is_that_of_messages_where_tf_has_none(tmp_path: Path) -> None:
+    messages = [
+        odometry(1.25, 3.0, '/odom', '/odom', 'base_link'),
+        odometry(1.3, 90.0, '/other', 'odom', 'base_link'),
+        odometry(1.4, 50.0, '/odom', 'odom', 'imu'),
+        odometry(1.75, 4.0, '/odom', 'odom', '/base_link'),
+    ]
+    found, known = odometry_of(messages, tmp_path)
+    assert found == [pytest.approx(3.5), None]
+    assert known
+
+
+def test_odometry_of_tf_comes_first(tmp_path: Path) -> None:
+    messages = [
+        tf(1.25, 'odom', 'base_link', 7.0),
+        odometry(1.5, 3.0, '/odom', 'odom', 'base_link'),
+        tf(1.75, 'odom', 'base_link', 8.0),
+    ]
+    found, known = odometry_of(messages, tmp_path)
+    assert found[0] == pytest.approx(7.5)
+    assert known
+
+
+@pytest.mark.parametrize('name', ['/vicon/robot', '/odom'])
+def test_true_poses_and_other_frames_are_no_odometry(tmp_path: Path, name: str) -> None:
+    frame = 'odom' if name == '/vicon/robot' else 'somewhere'
+    messages = [odometry(second, 3.0, name, frame, 'base_link') for second in (1.25, 1.75)]
+    assert odometry_of(messages, tmp_path) == ([None, None], False)

@@ -237,6 +237,17 @@ def test_the_tracker_of_a_bag_can_be_set_and_left_out(relloc, office_map, query_
     assert available('--set', 'consensus_count=3', '--odom-frame', 'nowhere') == everything
 
 
+def test_fusion_of_a_bag_needs_odometry(relloc, office_map, query_bag, tmp_path):
+    pytest.importorskip('gtsam', reason='extra fusion')
+    run = ('evaluate', query_bag, '--map', office_map, '--no-report', '--set', 'fusion=pgo')
+    run += ('--output', tmp_path / 'results')
+    assert_fails(relloc(*run, '--odom-frame', 'nowhere'), 'fusion: pgo needs odometry')
+    assert relloc(*run).code == 0
+    metrics = json.loads((tmp_path / 'results' / 'metrics.json').read_text())
+    assert metrics['config']['fusion'] == 'pgo'
+    assert metrics['localized'] > 0
+
+
 def test_images_of_a_folder_have_no_tracker(relloc, office_map, tmp_path):
     run = ('evaluate', OFFICE, '--map', office_map, '--output', tmp_path / 'results')
     for options, said in (

@@ -20,7 +20,7 @@ from synthetic_maps import PINHOLE, make_posed
 from relloc_ros.bags.reader import BagReader
 from relloc_ros.bags.writer import write_bag
 from relloc_ros.config import LocalizationConfig, TrackingConfig, flatten
-from relloc_ros.errors import DataError
+from relloc_ros.errors import ConfigError, DataError
 from relloc_ros.evaluation.outcomes import read_run
 from relloc_ros.evaluation.queries import BagQueries, FolderQueries, format_stamp
 from relloc_ros.evaluation.run import evaluate
@@ -246,6 +246,36 @@ class FakeTracker:
         self.observations.append(observation)
         accepted = observation.pose is not None and len(self.observations) % 2 == 1
         return Verdict(TrackingState.SUSPECT, accepted, 'I do not like it')
+
+
+class FusingTracker:
+    """Trusts each pose, and says that the robot is somewhere else."""
+
+    config = TrackingConfig()
+    fused = PoseEstimate(RigidTransform(np.eye(3), np.array([7.0, 8.0, 9.0])), 2.0 * np.eye(6))
+
+    def update(self, observation):
+        assert observation.pose is not None
+        return Verdict(TrackingState.LOCALIZED, True, fused=self.fused)
+
+
+def test_a_fused_pose_is_what_is_judged(tmp_path, posed):
+    write_bag(posed[:3], tmp_path / 'bag')
+    with BagReader(tmp_path / 'bag') as reader:
+        localizer = FakeRelocalizer(true_poses(posed[:3]))
+        run = evaluate(BagQueries(reader), localizer, tracker=FusingTracker())
+    assert [outcome.estimate for outcome in run.outcomes] == [FusingTracker.fused] * 3
+    assert all(outcome.error[0] > 1.0 for outcome in run.outcomes)
+
+
+def test_what_needs_odometry_says_so(tmp_path, posed):
+    write_bag(posed, tmp_path / 'bag')
+    with BagReader(tmp_path / 'bag') as reader:
+        BagQueries(reader).require_odometry('fusion: pgo')
+    with BagReader(tmp_path / 'bag', odom_frame='wheels') as reader:
+        queries = BagQueries(reader)
+        with pytest.raises(ConfigError, match=r'fusion: pgo needs odometry, and bag .*bag has no'):
+            queries.require_odometry('fusion: pgo')
 
 
 def test_poses_that_the_tracker_rejects_are_gated(tmp_path, posed):

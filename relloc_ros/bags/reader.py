@@ -15,9 +15,11 @@ from typing import Any
 
 from rosbags.interfaces import Connection
 
+from relloc_ros.bags.odometry import RecordedOdometry
 from relloc_ros.bags.storage import BagFile
 from relloc_ros.bags.topics import (
     CAMERA_INFO_TYPE,
+    ODOMETRY_TYPE,
     TF_TYPES,
     find_camera_info_topic,
     find_ground_truth_topic,
@@ -48,7 +50,7 @@ class BagFrame:
         topic: the image's topic.
         base_from_cam: extrinsics from TF at the stamp, or why there are none.
         truth: true map_from_base at the stamp; None if unknown.
-        odom_from_base: odometry from TF at the stamp; None if unknown.
+        odom_from_base: odometry at the stamp; None if unknown.
     """
 
     image_msg: Any
@@ -95,7 +97,8 @@ class BagReader:
             map_frame: frame of the true poses.
             base_frame: the robot's frame, whose true poses are meant.
             camera_frame: the optical frame; empty takes it from the images.
-            odom_frame: frame of odometry.
+            odom_frame: frame of odometry, which is that of TF, or of Odometry messages if TF has
+                none.
             camera_info: calibration to take instead of the bag's own.
             time_offset: seconds to add to the images' stamps before poses are looked up.
 
@@ -111,7 +114,9 @@ class BagReader:
         try:
             self._choose_topics(image_topic, camera_info_topic, ground_truth_topic)
             self._truth = TruePoses(self.transforms, map_frame, base_frame)
+            self._recorded = RecordedOdometry(odom_frame, base_frame)
             self._read_poses()
+            self._read_odometry()
         except BaseException:
             self._bag.close()
             raise
@@ -141,8 +146,9 @@ class BagReader:
 
     @property
     def has_odometry(self) -> bool:
-        """Whether any is known, at whatever time."""
-        return self.transforms.connects(self._odom_frame, self._base_frame)
+        """Whether any is known, from TF or from messages, at whatever time."""
+        in_tf = self.transforms.connects(self._odom_frame, self._base_frame)
+        return in_tf or bool(self._recorded.topic)
 
     def close(self) -> None:
         """Close the files."""
@@ -196,6 +202,18 @@ class BagReader:
         ):
             self.ground_truth_topic, self._use_tf_truth = TF_GROUND_TRUTH, True
 
+    def _read_odometry(self) -> None:
+        """Read what TF does not have."""
+        if self.has_odometry:
+            return
+        odometry = [
+            item
+            for item in self._bag.connections
+            if item.msgtype == ODOMETRY_TYPE and item.topic != self.ground_truth_topic
+        ]
+        for connection, _, message in self._bag.messages(odometry):
+            self._recorded.add(connection.topic, message)
+
     def _connections(self, topic: str) -> list[Connection]:
         return [item for item in self._bag.connections if item.topic == topic]
 
@@ -220,6 +238,8 @@ class BagReader:
 
     def _odometry(self, stamp_ns: int) -> RigidTransform | None:
         try:
+            if self._recorded.topic:
+                return self._recorded.at(stamp_ns)
             return self.transforms.lookup(self._odom_frame, self._base_frame, stamp_ns)
         except TransformError:
             return None
