@@ -4,6 +4,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+
 import numpy as np
 import pytest
 
@@ -19,7 +23,18 @@ from relloc_ros.analysis.condition import (
     stretch,
 )
 from relloc_ros.analysis.flats import Flat
+from relloc_ros.analysis.model_analysis import (
+    BaseTranslations,
+    EmbeddedImages,
+    analyse,
+    network_limits,
+)
 from relloc_ros.analysis.nearest import closeness, explained_by_nearest, nearest
+from relloc_ros.analysis.numbers import analysis_numbers
+from relloc_ros.analysis.statements import limits_said, queries_said, summary
+from relloc_ros.analysis.top_view import flat_line, views_of
+from relloc_ros.errors import DataError
+from relloc_ros.geometry import exp_so3
 
 OFFSET = np.array([1.0, -2.0, 0.5])
 ALONG = np.array([0.6, 0.0, 0.8])
@@ -187,3 +202,153 @@ def test_predictions_that_are_the_poses_of_training_images_are_explained_by_them
     assert half == pytest.approx(0.5, abs=0.1)
     assert explained_by_nearest(retrieved, retrieved[::-1]) == 0.0
     assert np.isnan(explained_by_nearest(np.ones((3, 3)), retrieved[:3]))
+
+
+def turned(rng, count, angle):
+    return np.array([exp_so3(vector) for vector in rng.normal(0.0, angle, (count, 3))])
+
+
+def line_network(rng, count=40):
+    """A network that was trained on a line, and learned nothing about what lies beside it."""
+    base = base_in(rng, [ALONG]) + rng.normal(0.0, 1e-5, (3, count))
+    # Base translations on both sides: conical combinations go either way.
+    return BaseTranslations(OFFSET, base)
+
+
+def images_of(base, alphas, rng, beside=0.0):
+    positions = base.predict(alphas) + beside * ACROSS
+    names = tuple(f'{beside:g}_{number}.jpg' for number in range(len(alphas)))
+    return EmbeddedImages(names, alphas, positions, turned(rng, len(alphas), 0.1))
+
+
+@pytest.fixture
+def beside_the_line():
+    """Queries 1.5 m beside a line, which look to the network like images on it."""
+    rng = np.random.default_rng(8)
+    base = line_network(rng)
+    training = images_of(base, conical_coefficients(rng), rng)
+    mixed = rng.dirichlet(np.ones(60), 12) @ training.alphas
+    queries = images_of(base, mixed, rng, beside=1.5)
+    predicted = base.predict(queries.alphas)
+    return analyse(base, training, queries, predicted, queries.rotations)
+
+
+def test_queries_beside_a_line_are_known_to_be_out_of_reach(beside_the_line):
+    limits, figures = beside_the_line.limits, beside_the_line.figures
+    assert limits.binding is limits.relevant
+    assert (limits.relevant.flat.kind, limits.mixtures.flat.kind) == ('line', 'line')
+    assert limits.conical
+    assert not limits.signs_matter
+    assert figures.off_mixtures == pytest.approx(np.full(12, 1.5), abs=1e-3)
+    assert figures.predicted_off_mixtures.max() < 1e-3
+    assert figures.off_weights.max() == 0.0
+    assert figures.stretch.min() > 10.0
+    assert figures.part_stretch.min() > 10.0
+    assert figures.position_errors == pytest.approx(np.full(12, 1.5))
+    assert figures.rotation_errors == pytest.approx(np.zeros(12), abs=1e-9)
+
+
+def test_a_prediction_is_that_of_the_nearest_image_and_an_offset(beside_the_line):
+    training, figures = beside_the_line.training, beside_the_line.figures
+    retrieved = training.positions[figures.nearest]
+    moves = np.linalg.norm(beside_the_line.predicted_positions - retrieved, axis=1)
+    assert figures.offsets == pytest.approx(moves)
+    errors = figures.position_errors
+    assert figures.position_closeness == pytest.approx(errors / (errors + moves))
+    assert 0.0 <= figures.explained <= 1.0
+
+
+def test_what_is_said_names_the_line_and_how_many_queries_are_off_it(beside_the_line):
+    said = limits_said(beside_the_line.limits, 'm')
+    assert 'cannot leave the line through' in said
+    assert 'with direction (0.6, 0, 0.8)' in said
+    lines = queries_said(beside_the_line, 'm')
+    assert lines[0].startswith('12 of 12 queries were taken off the line of the training images')
+    assert 'by 1.50 m in the median' in lines[0]
+    page = summary(beside_the_line, 'm', 'posenet', ['a remark'])
+    assert said in page
+    assert page.endswith('- a remark\n')
+
+
+def test_numbers_are_plain_and_complete(beside_the_line):
+    numbers = analysis_numbers(beside_the_line, 'm', np.eye(4, 40), None)
+    read = json.loads(json.dumps(numbers, allow_nan=False))
+    assert read['weights']['lengths'] == [None, None, None]
+    assert read['relevant']['direction'] == pytest.approx(ALONG, abs=1e-3)
+    assert read['rotation_singular_values'] == [1.0] * 4
+    assert len(read['base_translations']) == len(read['mean_weights']) == 40
+    assert [query['outside'] for query in read['queries']] == [True] * 12
+    assert read['queries'][3]['off_mixtures'] == pytest.approx(1.5, abs=1e-3)
+
+
+def test_nothing_is_claimed_of_a_network_that_reaches_all_directions():
+    rng = np.random.default_rng(9)
+    base = BaseTranslations(OFFSET, base_in(rng, [ALONG, ACROSS, UPRIGHT]))
+    limits = network_limits(base, images_of(base, conical_coefficients(rng), rng))
+    assert limits.binding is None
+    assert 'Nothing keeps predictions' in limits_said(limits, 'm')
+
+
+def test_a_plane_in_the_weights_is_said_to_hold_whatever_the_image():
+    rng = np.random.default_rng(10)
+    base = BaseTranslations(OFFSET, base_in(rng, [ALONG, ACROSS]))
+    limits = network_limits(base, images_of(base, conical_coefficients(rng), rng))
+    assert limits.binding is limits.weights
+    said = limits_said(limits, 'm')
+    assert 'cannot leave the plane with normal' in said
+    assert said.endswith('whatever the image.')
+
+
+def test_conical_coefficients_of_one_sided_base_translations_matter():
+    rng = np.random.default_rng(11)
+    base = BaseTranslations(OFFSET, np.abs(rng.normal(0.0, 0.1, (3, 40))))
+    training = images_of(base, conical_coefficients(rng), rng)
+    behind = EmbeddedImages(
+        ('behind.jpg',), training.alphas[:1], OFFSET[None] - 2.0, training.rotations[:1]
+    )
+    analysis = analyse(base, training, behind, base.predict(behind.alphas), training.rotations[:1])
+    assert analysis.limits.signs_matter
+    assert analysis.figures.off_weights == pytest.approx([np.sqrt(12.0)])
+    assert '1 of 1 queries are where no image can be predicted.' in queries_said(analysis, 'm')
+
+
+def test_images_that_do_not_belong_together_are_refused(beside_the_line):
+    training = beside_the_line.training
+    with pytest.raises(DataError, match='as many of each'):
+        EmbeddedImages(('a',), training.alphas, training.positions, training.rotations)
+    with pytest.raises(DataError, match='8 base poses and 40 coefficients'):
+        network_limits(BaseTranslations(OFFSET, np.zeros((3, 8))), training)
+
+
+def test_the_line_is_seen_from_above(beside_the_line):
+    views = views_of(beside_the_line)
+    limits = np.array([[-2.0, -2.0], [2.0, 2.0]])
+    ends = flat_line(beside_the_line.limits.mixtures.flat, views, limits)
+    along = views.flatten(ALONG)[0]
+    seen = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
+    assert abs(seen @ along) == pytest.approx(np.linalg.norm(along), abs=1e-3)
+    across = Flat(OFFSET, np.array([ALONG, ACROSS, UPRIGHT]), 3)
+    assert flat_line(across, views, limits) is None
+
+
+def test_a_page_shows_the_images_and_asks_for_nothing(beside_the_line):
+    pytest.importorskip('jinja2', reason='Jinja2 is not installed: extra report')
+    pytest.importorskip('matplotlib', reason='Matplotlib is not installed: extra report')
+    from relloc_ros.analysis.animation import Pictures, animation
+
+    grey = np.full((30, 40), 99, np.uint8)
+    pictures = Pictures([grey] * 12, lambda index: None)
+    page = animation(beside_the_line, views_of(beside_the_line), 'm', '</script><b>', pictures)
+    assert '<b>' not in page
+    assert 'http:' not in page
+    assert 'https:' not in page
+    text = re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1]
+    data = json.loads(text)
+    assert len(data['queries']) == 12
+    assert len(data['base']) == 40
+    for frame in data['queries']:
+        weights = np.frombuffer(base64.b64decode(frame['weights']), np.uint8)
+        assert len(weights) == 40
+        assert frame['picture'].startswith('data:image/jpeg;base64,')
+        assert 0 <= frame['nearest'] < len(data['training'])
+    assert all(data['training'][index]['picture'] is None for index in data['training_frames'])
