@@ -51,6 +51,16 @@ def test_a_method_that_beats_both():
     assert 'rotation better' in lines[2]
 
 
+def test_that_fusion_knows_more_than_one_image_is_said():
+    fused = run_with(0.01, 0.5, fusion='pgo')
+    assert fused.label == 'essential + pgo'
+    said = 'essential + pgo uses more information than methods that take each image for itself'
+    assert sanity_check(fused, [TOP, AFFINE])[-1].startswith(said)
+    plain = run_with(0.01, 0.5, fusion='none')
+    assert plain.label == 'essential'
+    assert 'more information' not in ' '.join(sanity_check(plain, [TOP, AFFINE]))
+
+
 def test_a_method_that_beats_one_on_one():
     lines = sanity_check(run_with(0.15, 12.0), [TOP, AFFINE])
     assert lines[0].startswith('sanity check NOT passed')

@@ -147,11 +147,18 @@ class Run:
 
     @property
     def label(self) -> str:
-        """Short name for tables: `essential`, `retrieval + affine`."""
+        """Short name for tables: `essential`, `retrieval + affine`, `essential + pgo`."""
         usual = VARIANTS.get(self.localizer, {})
         values = {key: self.settings.get(key, value) for key, value in usual.items()}
         variants = [str(value) for key, value in values.items() if value != usual[key]]
+        if self.fused:
+            variants.append(str(self.settings['fusion']))
         return ' + '.join([self.localizer, *variants])
+
+    @property
+    def fused(self) -> bool:
+        """Whether poses are those of several images and odometry."""
+        return self.settings.get('fusion', 'none') != 'none'
 
     @property
     def scored(self) -> tuple[Outcome, ...]:

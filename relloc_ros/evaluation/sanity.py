@@ -137,6 +137,11 @@ def sanity_check(run: Run, baselines: Sequence[Run]) -> list[str]:
     for baseline in dict.fromkeys(verdict.baseline for verdict in verdicts):
         parts = [_describe(v, run.units) for v in verdicts if v.baseline == baseline]
         lines.append(f'against {baseline}: {"; ".join(parts)}')
+    if run.fused:
+        lines.append(
+            f'{run.label} uses more information than methods that take each image for itself: '
+            'the images before, and odometry'
+        )
     return lines
 
 
