@@ -12,10 +12,11 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from relloc_ros.errors import DataError
 from relloc_ros.geometry import Array
+from relloc_ros.networks.apr.dropout import FeatureDropout, leaving_out
 from relloc_ros.networks.apr.embeddings import EMBEDDINGS
 from relloc_ros.networks.apr.features import HourglassDecoder, beside_previous
 from relloc_ros.networks.apr.gaussian_process import GaussianProcess
@@ -45,6 +46,8 @@ __all__ = ['AbsolutePoseNet']
 INITIAL_LOG_VARIANCES = (0.0, -3.0)
 """Of position and rotation (Kendall and Cipolla, CVPR 2017)."""
 LEAST_SCALE = 1e-6
+NUM_SAMPLES = 64
+"""Of Monte Carlo dropout."""
 
 
 class AbsolutePoseNet(Network):
@@ -98,12 +101,6 @@ class AbsolutePoseNet(Network):
     def num_position(self) -> int:
         """Number of coefficients of the position: all, or those before the rotation's own."""
         return self.projection.num_position
-
-    @property
-    def num_coefficients(self) -> int:
-        """Number N of all coefficients."""
-        shared = self.projection.is_shared
-        return self.num_position + (0 if shared else self.projection.num_rotation)
 
     def fit_frame(self, positions: Array, rotations: Array) -> None:
         """Take frame and scale of the training poses; to be called once before training.
@@ -159,7 +156,27 @@ class AbsolutePoseNet(Network):
         return self.embed_features(self.features(image, previous))
 
     def embed_features(self, features: Tensor) -> Tensor:
-        """Stage 2: coefficients (B, N) of features."""
+        """Stage 2: coefficients (B, N) of features.
+
+        With features left out in training they are, in use, the mean over such samples (Kendall
+        and Cipolla, ICRA 2016): of all features at once they would not be, after the ReLU.
+        """
+        if self.config.feature_dropout and not self.training:
+            return self.sample(features, ends=False).mean(dim=0)
+        return self._embed(features)
+
+    def sample(self, features: Tensor, *, ends: bool = True) -> Tensor:
+        """Coefficients (S, B, N), in each sample with other parts left out; always the same.
+
+        Args:
+            features: (B, C, H', W').
+            ends: whether parts of the coefficients are left out, too.
+        """
+        several = features.expand(NUM_SAMPLES, *features.shape).flatten(0, 1)
+        with leaving_out(self, nn.Dropout if ends else FeatureDropout):
+            return self._embed(several).unflatten(0, (NUM_SAMPLES, -1))
+
+    def _embed(self, features: Tensor) -> Tensor:
         alpha: Tensor = self.embedding(features)
         if self.process is not None:
             alpha = self.process(alpha)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from relloc_ros.networks.apr.dropout import FeatureDropout
 from relloc_ros.networks.network_config import AbsolutePoseConfig
 
 __all__ = ['EMBEDDINGS', 'GridEmbedding', 'LinearEmbedding', 'SpatialLstm']
@@ -26,7 +27,7 @@ class LinearEmbedding(nn.Module):
     def __init__(self, channels: int, config: AbsolutePoseConfig) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Dropout(config.feature_dropout),
+            FeatureDropout(config.feature_dropout),
             *_dense(channels, config.embedding_size),
             nn.Dropout(config.dropout),
         )
@@ -62,7 +63,7 @@ class SpatialLstm(nn.Module):
     def __init__(self, channels: int, config: AbsolutePoseConfig) -> None:
         super().__init__()
         self.table = nn.Sequential(
-            nn.Dropout(config.feature_dropout), *_dense(channels, ROWS * COLUMNS)
+            FeatureDropout(config.feature_dropout), *_dense(channels, ROWS * COLUMNS)
         )
         # Two LSTMs, each in both directions.
         size = -(-config.embedding_size // 4)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from relloc_ros.errors import DataError
 from relloc_ros.geometry import Array, RigidTransform, log_so3
@@ -24,9 +24,6 @@ from relloc_ros.vision.pretrained import inference
 
 __all__ = ['PoseRegressor', 'RegressedPose']
 
-NUM_SAMPLES = 64
-"""Of Monte Carlo dropout."""
-SAMPLING_SEED = 0
 MEAN_LENGTH = 2.0 * np.sqrt(2.0 / np.pi)
 """Of a vector of three normally distributed numbers of variance one."""
 
@@ -150,21 +147,9 @@ class PoseRegressor:
         return np.diag(np.repeat(variances * factors**2, 3))
 
     def _dropout_covariance(self, features: Tensor, pose: RigidTransform) -> Array:
-        """Spread of the poses with parts of the embedding left out.
-
-        Gal and Ghahramani, ICML 2016; Kendall and Cipolla, ICRA 2016.
-        """
-        layers = [each for each in self._network.modules() if isinstance(each, nn.Dropout)]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(SAMPLING_SEED)
-            try:
-                for layer in layers:
-                    layer.train()
-                with inference():
-                    alphas = self._network.embed_features(features.expand(NUM_SAMPLES, -1, -1, -1))
-            finally:
-                for layer in layers:
-                    layer.eval()
+        """Spread of the poses with parts of features and embedding left out."""
+        with inference():
+            alphas = self._network.sample(features)[:, 0]
         errors = np.array(
             [
                 np.concatenate(
