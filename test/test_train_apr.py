@@ -17,9 +17,12 @@ pytest.importorskip('lightning_fabric', reason='lightning-fabric is not installe
 pytest.importorskip('safetensors', reason='safetensors is not installed: extra learn')
 
 from relloc_ros.cli.main import main  # noqa: E402
+from relloc_ros.config import parameters  # noqa: E402
 from relloc_ros.map.reference_map import ReferenceMap  # noqa: E402
 from relloc_ros.networks.apr.regressor import PoseRegressor  # noqa: E402
 from relloc_ros.networks.apr.trained_file import load_trained  # noqa: E402
+from relloc_ros.networks.apr.variants import VARIANTS  # noqa: E402
+from relloc_ros.networks.network_config import AbsolutePoseConfig  # noqa: E402
 from relloc_ros.networks.training.pairs import held_out  # noqa: E402
 from relloc_ros.yaml_text import load_yaml  # noqa: E402
 
@@ -70,6 +73,15 @@ def whole_run(office_map, tmp_path_factory):
     run = tmp_path_factory.mktemp('runs') / 'whole'
     assert train(*arguments_of(office_map, run)) == 0
     return run
+
+
+def test_the_page_lists_variants_and_settings():
+    page = (ROOT / 'docs' / 'training.md').read_text()
+    for name, variant in VARIANTS.items():
+        assert f'| `{name}` | {variant.paper} |' in page
+    for name, leaf in parameters(AbsolutePoseConfig).items():
+        line = f'| `{name}` | `{leaf.default}` | {leaf.unit} | {leaf.description}'
+        assert name == 'variant' or line in page
 
 
 def test_the_file_knows_the_map_and_the_images_it_has_learned(whole_run, office_map):
