@@ -14,6 +14,7 @@ import logging
 from typing import Any
 
 import numpy as np
+from scipy.linalg import solveh_banded
 
 from relloc_ros.config import TrackingConfig
 from relloc_ros.errors import MissingDependencyError
@@ -30,6 +31,8 @@ OUTLIER_THRESHOLD = 16.81
 """Squared Mahalanobis distance that one right pose in a hundred exceeds (chi-squared, 6 degrees of
 freedom): from there on a pose counts the less, the further off it is."""
 MAX_ITERATIONS = 20
+BAND = 12
+"""Diagonals of the information of a chain of poses, from the main one up."""
 
 
 @dataclass(slots=True, eq=False)
@@ -165,11 +168,11 @@ class PoseGraph:
         information, _ = graph.linearize(values).hessian()
         axes = [map_from_tangent(node.estimate.rotation().matrix()) for node in self._window]
         try:
-            newest = np.linalg.inv(information)[-6:].reshape(6, -1, 6).transpose(1, 0, 2)
+            newest = _last_blocks(information)
             weights = np.stack([self._weight(key, values) for key in range(len(axes))])
             turns = np.stack(axes)
             roots = _square_roots(turns @ weights @ turns.transpose(0, 2, 1))
-        except np.linalg.LinAlgError as error:
+        except (np.linalg.LinAlgError, ValueError) as error:
             raise RuntimeError(str(error)) from error
         gains = axes[-1] @ newest @ turns.transpose(0, 2, 1) @ roots
         shared = gains.sum(axis=0)
@@ -186,6 +189,21 @@ class PoseGraph:
         node = self._window[key]
         factor = self._gtsam.PriorFactorPose3(key, node.measured, node.absolute)
         return np.asarray(factor.linearize(values).information())
+
+
+def _last_blocks(information: Array) -> Array:
+    """Give the last row of blocks (N, 6, 6) of the inverse of a chain's information (6N, 6N).
+
+    Raises:
+        LinAlgError: not positive definite.
+        ValueError: a number is not finite.
+    """
+    size = len(information)
+    upper = np.zeros((min(BAND, size), size))
+    for k in range(len(upper)):
+        upper[-1 - k, k:] = np.diagonal(information, k)
+    last = solveh_banded(upper, np.eye(size)[:, -6:])
+    return last.reshape(-1, 6, 6).transpose(0, 2, 1)
 
 
 def _square_roots(matrices: Array) -> Array:
