@@ -104,6 +104,10 @@ def test_noise_of_the_base_translations_bounds_how_far_predictions_leave_a_line(
     others = mean + radius * others / np.linalg.norm(others, axis=1)[:, None]
     off = reach.flat.distances(OFFSET + others @ base.T)
     assert 0.0 < off.max() <= reach.leeway < 0.05
+    directions = np.array([ALONG, ACROSS, (ALONG + ACROSS) / np.sqrt(2.0)])
+    along = np.abs((OFFSET + others @ base.T - reach.flat.origin) @ directions.T)
+    assert (along.max(axis=0) <= reach.along(directions)).all()
+    assert reach.along(reach.flat.axes) == pytest.approx(reach.lengths)
 
 
 def test_parallel_lines_leave_the_plane_of_what_training_images_use():

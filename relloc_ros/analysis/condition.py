@@ -67,6 +67,15 @@ class Reach:
         """How far off the flat predictions can be, map units."""
         return float(np.linalg.norm(self.lengths[self.flat.rank :]))
 
+    def along(self, directions: Array) -> Array:
+        """How far they go along unit vectors (D, 3), where the lengths are those of an ellipsoid.
+
+        Returns:
+            (D,) map units.
+        """
+        along: Array = np.linalg.norm((directions @ self.flat.axes.T) * self.lengths, axis=1)
+        return along
+
 
 def is_conical(alphas: Array) -> bool:
     """Whether no coefficient (T, N) is negative, as behind a ReLU."""

@@ -36,13 +36,16 @@ FLOOR = 1e-5
 def reach_plot(analysis: Analysis, units: str) -> Plot:
     """Draw how far predictions go along each axis, beside training images and queries."""
     limits = analysis.limits
-    axes_of_training = limits.mixtures.flat.axes
-    centre = analysis.training.positions.mean(axis=0)
+    training, queries = analysis.training.positions, analysis.queries.positions
+    centre = training.mean(axis=0)
+    directions = np.linalg.svd(training - centre, full_matrices=True)[2]
     series = {
-        'training positions': _half_extents(analysis.training.positions, centre, axes_of_training),
-        'weighted means of training images': limits.mixtures.lengths,
-        'coefficients like those of training images': limits.relevant.lengths,
-        'queries': _half_extents(analysis.queries.positions, centre, axes_of_training),
+        'training positions': _along(training, centre, directions),
+        'weighted means of training images': _along(
+            analysis.base.predict(analysis.training.alphas), None, directions
+        ),
+        'coefficients like those of training images': limits.relevant.along(directions),
+        'queries': _along(queries, centre, directions),
     }
     figure, (axes,) = new_figure(height=4.0)
     most = max(float(lengths.max()) for lengths in series.values()) or 1.0
@@ -63,10 +66,11 @@ def reach_plot(analysis: Analysis, units: str) -> Plot:
         'reach',
         'How far predictions reach',
         limits_said(limits, units),
-        'How far training positions, predictions and queries go from their middle, along axes '
-        'sorted by length; those of queries are the axes of the weighted means. Below the dashed '
-        f'line, {length_text(limits.tolerance, units)}, a direction counts as closed. 95 % of the '
-        'images are within the length; that of coefficients holds for all.',
+        'How far training positions, predictions and queries go from the middle, along the axes '
+        'of the training positions: 95 % of them are within the length. That of coefficients '
+        'holds for all images whose coefficients are no further from their mean than those of '
+        'training images. The dashed line is the length that counts as none, '
+        f'{length_text(limits.tolerance, units)}.',
         figure,
     )
 
@@ -129,6 +133,8 @@ def retrieval_plot(
     )
 
 
-def _half_extents(positions: Array, centre: Array, axes: Array) -> Array:
-    lengths: Array = np.quantile(np.abs((positions - centre) @ axes.T), 0.95, axis=0)
+def _along(positions: Array, centre: Array | None, directions: Array) -> Array:
+    """Lengths (3,) within which 95 % of positions are from a centre, by default their own."""
+    origin = positions.mean(axis=0) if centre is None else centre
+    lengths: Array = np.quantile(np.abs((positions - origin) @ directions.T), 0.95, axis=0)
     return lengths

@@ -4,13 +4,17 @@ const element = (id) => document.getElementById(id);
 const INTERVAL_MS = 400;
 
 const channels = (text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
-const stops = data.stops.map(channels);
-const palette = Array.from({ length: 256 }, (_, weight) => {
-  const place = (weight / 255) * (stops.length - 1);
-  const low = Math.min(Math.floor(place), stops.length - 2);
-  const mixed = stops[low].map((value, i) => value + (place - low) * (stops[low + 1][i] - value));
-  return `rgb(${mixed.map(Math.round).join(',')})`;
-});
+
+/* Colours of the weights 0 to 255; that of none depends on the background. */
+function palette() {
+  const stops = [colour('unused'), ...data.stops.slice(1)].map(channels);
+  return Array.from({ length: 256 }, (_, weight) => {
+    const place = (weight / 255) * (stops.length - 1);
+    const low = Math.min(Math.floor(place), stops.length - 2);
+    const mixed = stops[low].map((value, i) => value + (place - low) * (stops[low + 1][i] - value));
+    return `rgb(${mixed.map(Math.round).join(',')})`;
+  });
+}
 
 function decode(image) {
   const text = atob(image.weights);
@@ -66,10 +70,11 @@ function dot(pen, [x, y], radius, fill) {
 function drawWeights(canvas, image) {
   const { pen, place } = prepare(canvas, data.base_limits);
   const weights = decode(image);
+  const colours = palette();
   const order = Array.from(weights.keys()).sort((a, b) => weights[a] - weights[b]);
   for (const index of order) {
     const weight = weights[index];
-    dot(pen, place(data.base[index]), 1.5 + (4.5 * weight) / 255, palette[weight]);
+    dot(pen, place(data.base[index]), 1.5 + (4.5 * weight) / 255, colours[weight]);
   }
   const [x, y] = place([0, 0]);
   pen.strokeStyle = colour('ink');
