@@ -7,9 +7,8 @@ It tells poses of images near those that it was fitted to, as one trained for ho
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,32 +35,30 @@ SETTINGS = {
     'embedding_size': 64,
 }
 RIDGE = 0.3
-HELD_OUT = 4
-"""One image in so many."""
 
 
 def write_pose_network(
     path: Path,
     map_path: Path,
     images: Path,
-    settings: Mapping[str, Any] | None = None,
-    about: Mapping[str, Any] | None = None,
+    variant: str = 'posenet',
+    every: int = 4,
+    **about: str,
 ) -> Path:
-    """Fit a network to the images of a map, all but every fourth, and write its file.
+    """Fit a network to the images of a map, but for those held out, and write its file.
 
     Args:
         path: of the file.
         map_path: of the map.
         images: folder of the map's images.
-        settings: of the network, that differ from these.
-        about: what the file says, that differs from the truth.
+        variant: of the network.
+        every: one image in so many is held out.
+        about: what the file says of the map, where that is not true.
     """
     with ReferenceMap.open(map_path) as reference_map:
-        network = make_absolute_pose_net(
-            variant_config('posenet', {**SETTINGS, **(settings or {})})
-        )
+        network = make_absolute_pose_net(variant_config(variant, SETTINGS))
         rows = np.arange(reference_map.num_images)
-        is_held_out = rows % HELD_OUT == HELD_OUT // 2
+        is_held_out = rows % every == every // 2
         training, held_out = rows[~is_held_out], rows[is_held_out]
         seen = _seen(network, reference_map, images)
         poses = [reference_map.cam_from_map(index).inverse() for index in rows]
@@ -79,7 +76,7 @@ def write_pose_network(
             'map_id': reference_map.map_id,
             'frame_id': reference_map.frame_id,
             'units': reference_map.units,
-            **(about or {}),
+            **about,
         }
         save_trained(path, network, known, embeddings(training), embeddings(held_out))
     return path

@@ -121,10 +121,4 @@ def _read(network: str) -> TrainedPoseNet:
             f'{network} is of a run that has not ended: it does not say which images the network '
             'knows; end the run with `relloc train apr --resume`'
         )
-    settings = trained.network.config
-    if settings.uncertainty == 'dropout' and not settings.dropout:
-        raise DataError(
-            f'{network} was trained without dropout, from which its covariances would come: train '
-            'with dropout, or with uncertainty learned'
-        )
     return trained

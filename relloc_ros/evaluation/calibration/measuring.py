@@ -127,7 +127,7 @@ def hold_out(
         unseen = {row: near for row, near in excluded.items() if not (near & learned).any()}
         poses = _hold_out(relocalizer, held_out_map, unseen, progress)
         found = HeldOut(*poses, len(unseen), len(fit), view_shift)
-        if len(found) >= max(LEAST_ERRORS, LEAST_SHARE * len(rows)):
+        if len(found) >= max(LEAST_ERRORS, LEAST_SHARE * len(unseen)):
             break
     return found
 
