@@ -22,6 +22,7 @@ from relloc_ros.map.reference_map import ReferenceMap  # noqa: E402
 from relloc_ros.networks.apr.regressor import PoseRegressor  # noqa: E402
 from relloc_ros.networks.apr.trained_file import load_trained  # noqa: E402
 from relloc_ros.networks.apr.variants import VARIANTS  # noqa: E402
+from relloc_ros.networks.checkpoint import save_network  # noqa: E402
 from relloc_ros.networks.network_config import AbsolutePoseConfig  # noqa: E402
 from relloc_ros.networks.training.pairs import held_out  # noqa: E402
 from relloc_ros.yaml_text import load_yaml  # noqa: E402
@@ -125,6 +126,17 @@ def test_a_run_goes_on_as_the_variant_it_was_begun_as(whole_run, tmp_path, capsy
     assert train('--resume', '--output', run, *more) == 0
     assert len(rows(run / 'epoch.csv')) == 5
     assert load_trained(run / 'best.safetensors').embeddings is not None
+
+
+def test_a_run_killed_after_its_last_step_gets_its_embeddings(whole_run, tmp_path):
+    run = tmp_path / 'run'
+    shutil.copytree(whole_run, run)
+    best = run / 'best.safetensors'
+    trained = load_trained(best)
+    save_network(best, trained.network, trained.about)
+    assert load_trained(best).embeddings is None
+    assert train('--resume', '--output', run) == 0
+    assert best.read_bytes() == (whole_run / 'best.safetensors').read_bytes()
 
 
 def test_dry_run_says_what_would_happen_and_writes_nothing(office_map, tmp_path, capsys):

@@ -91,12 +91,13 @@ class ResizedImages:
     Attributes:
         images: all of them.
         shorter_side: pixels.
+        room: bytes left for further ones.
     """
 
     images: Sequence[TrainingImage]
     shorter_side: int
+    room: int = CACHE_BYTES
     _kept: dict[int, tuple[NDArray[np.uint8], Array]] = field(default_factory=_no_cache)
-    _room: int = CACHE_BYTES
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], Array]:
         """Give an image (H, W, 3) BGR uint8 and its intrinsics (3, 3).
@@ -111,8 +112,8 @@ class ResizedImages:
         intrinsics = _intrinsics(image.posed.camera)
         resized = resize_shorter_side(image.read(), intrinsics, self.shorter_side)
         # Two threads may do this at once: then a little more than the room is used.
-        if resized[0].nbytes <= self._room:
-            self._room -= resized[0].nbytes
+        if resized[0].nbytes <= self.room:
+            self.room -= resized[0].nbytes
             self._kept[index] = resized
         return resized
 

@@ -141,7 +141,8 @@ class PoseData:
         chosen = self.usable(validation=validation)
         length = 2 if config.embedding == 'fusion' else 1
         windows = make_windows(self.images, chosen, length, config.window_step)
-        resized = ResizedImages(self.images, config.shorter_side)
+        # Each is read once.
+        resized = ResizedImages(self.images, config.shorter_side, room=0)
         return PoseExamples(resized, windows[np.argsort(windows[:, -1])], None, config.crop)
 
     def objective(self, network: AbsolutePoseNet) -> PoseObjective:
