@@ -16,6 +16,7 @@ from relloc_ros.evaluation.report.theme import (
     INK,
     MAX_VECTOR_MARKS,
     MUTED,
+    PANEL_INCHES,
     SERIES,
     Plot,
     legend_above,
@@ -86,7 +87,10 @@ def coefficient_plot(analysis: Analysis, views: Views, units: str) -> Plot:
     """Draw the base translations by their weight in single images."""
     moves = (analysis.base.translations != 0.0).any(axis=0)
     flat = views.flatten(analysis.base.translations[:, moves].T)
-    figure, panels = new_figure(NUM_IMAGES, height=7.4, columns=2)
+    limits = limits_of(without_outliers(flat))
+    shape = float(np.ptp(limits[:, 1]) / np.ptp(limits[:, 0]))
+    height = NUM_IMAGES * (0.5 * PANEL_INCHES[0] * shape + 0.4)
+    figure, panels = new_figure(NUM_IMAGES, height=height, columns=2)
     columns = (('training', analysis.training), ('query', analysis.queries))
     for column, (kind, images) in enumerate(columns):
         chosen = np.linspace(0, len(images.names) - 1, NUM_IMAGES + 2).round().astype(int)[1:-1]
@@ -94,7 +98,7 @@ def coefficient_plot(analysis: Analysis, views: Views, units: str) -> Plot:
             axes = panels[2 * row + column]
             weights = np.abs(images.alphas[index, moves])
             _weighted(axes, flat, weights, float(weights.max(initial=0.0)) or 1.0)
-            _frame(axes, limits_of(without_outliers(flat)), units, side=False, labels=False)
+            _frame(axes, limits, units, side=False, labels=False)
             title = shorten(images.names[index], 20)
             axes.set_title(f'{kind}: {title}', loc='left', fontsize='small')
     return Plot(

@@ -24,6 +24,7 @@ __all__ = [
     'DARK',
     'LIGHT',
     'LOST',
+    'PANEL_INCHES',
     'SERIES',
     'Plot',
     'drawing',
