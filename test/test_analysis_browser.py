@@ -99,7 +99,7 @@ def test_training_images_are_shown_without_a_nearest_one(page):
 
 def test_it_plays_until_it_is_stopped(page):
     page.click('#play')
-    page.wait_for_function("document.getElementById('count').textContent === '3 of 5'")
+    page.get_by_text('3 of 5', exact=True).wait_for()
     page.click('#play')
     assert page.text_content('#play') == 'Play'
 

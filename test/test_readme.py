@@ -44,7 +44,7 @@ def test_topics_are_among_those_of_the_page_about_ros():
 
 def test_commands_exist():
     group = get_command(make_app())
-    commands = re.findall(r'`relloc ((?:[a-z]+ ?)+)', README)
+    commands = re.findall(r'`relloc ((?:[a-z]+(?:-[a-z]+)* ?)+)', README)
     assert len(commands) > 5
     for command in commands:
         words = command.split()
