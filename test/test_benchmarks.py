@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 
 from relloc_ros.config import LocalizationConfig, make_config, read_config_file
-from relloc_ros.geometry import skew
+from relloc_ros.geometry import RigidTransform, skew
 from relloc_ros.image_decoding import decode_image
+from relloc_ros.structures import PoseEstimate
+from relloc_ros.tracker import Observation
 
 ROOT = Path(__file__).parents[1]
 ACCURACY = {
@@ -303,3 +305,32 @@ def test_record_comes_back_as_it_was_written(load: Any, tmp_path: Path) -> None:
     (tmp_path / 'decoding.json').write_text('{"mono8": 1}')
     assert record.read_figures(tmp_path, 'decoding') == {'mono8': 1}
     assert record.read_record(tmp_path, 'soak') is None
+
+
+def test_fusion_counts_jumps_by_odometry_and_none_where_the_track_begins(load: Any) -> None:
+    fusion = load('fusion')
+
+    def at(x: float) -> RigidTransform:
+        return RigidTransform(np.eye(3), np.array([x, 0.0, 0.0]))
+
+    def said(x: float, odometry: float, *, begins: bool = False) -> Any:
+        pose = PoseEstimate(at(x), np.diag([0.1] * 6) ** 2)
+        return fusion.Said(pose, at(0.0), at(odometry), begins, 2.0)
+
+    row = fusion._row([said(0.0, 5.0, begins=True), said(0.3, 5.1), said(9.0, 5.2, begins=True)])
+    assert row == ['3', '30.00, 813.00', '0.000', '20.00, 20.00', '0.000', '67%', '2.0 (2.0)']
+
+
+def test_fusion_moves_a_tenth_of_the_poses_by_a_little(load: Any) -> None:
+    fusion = load('fusion')
+    pose = PoseEstimate(RigidTransform.identity(), np.eye(6))
+    seen = [Observation(i, pose if i % 2 else None, None) for i in range(1000)]
+    moved = fusion._moved(seen)
+    assert [each.pose is None for each in moved] == [each.pose is None for each in seen]
+    shifts = [
+        float(np.linalg.norm(each.pose.map_from_body.translation))
+        for each in moved
+        if each.pose is not None and each.pose is not pose
+    ]
+    assert 30 < len(shifts) < 75
+    assert 0.1 <= min(shifts) < max(shifts) <= 0.25
