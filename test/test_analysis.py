@@ -335,6 +335,30 @@ def test_the_line_is_seen_from_above(beside_the_line):
     assert flat_line(across, views, limits) is None
 
 
+@pytest.mark.parametrize('size', [0.0, 0.1])
+def test_one_image_is_enough_to_draw(size):
+    pytest.importorskip('matplotlib', reason='Matplotlib is not installed: extra report')
+    from relloc_ros.analysis.figures import base_plot, coefficient_plot, position_plot
+    from relloc_ros.analysis.reach_figures import reach_plot, retrieval_plot
+    from relloc_ros.evaluation.report.theme import drawing, svg
+
+    rng = np.random.default_rng(12)
+    base = BaseTranslations(OFFSET, rng.normal(0.0, 1.0, (3, 4)) * size)
+    images = images_of(base, conical_coefficients(rng, 1, 4), rng)
+    analysis = analyse(base, images, images, images.positions, images.rotations)
+    views, nowhere = views_of(analysis), np.full((1, 3), np.nan)
+    with drawing():
+        plots = [
+            base_plot(analysis, views, 'm'),
+            coefficient_plot(analysis, views, 'm'),
+            position_plot(analysis, views, 'm', nowhere, 'essential'),
+            reach_plot(analysis, 'm'),
+            retrieval_plot(analysis, 'm', nowhere, 'essential'),
+        ]
+        assert all('</svg>' in svg(plot.figure) for plot in plots)
+    assert len({plot.name for plot in plots}) == 5
+
+
 def test_a_page_shows_the_images_and_asks_for_nothing(beside_the_line):
     pytest.importorskip('jinja2', reason='Jinja2 is not installed: extra report')
     pytest.importorskip('matplotlib', reason='Matplotlib is not installed: extra report')

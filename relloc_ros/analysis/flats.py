@@ -66,7 +66,7 @@ class Flat:
             return f'the line through {_vector(foot)} {units} with direction {direction}'
         if self.rank == 2:
             normal = _vector(self.normal)
-            return f'the plane with normal {normal} and offset {self.offset:.3g} {units}'
+            return f'the plane with normal {normal} and offset {_number(self.offset)} {units}'
         return 'all of space'
 
 
@@ -75,5 +75,10 @@ def _signed(axis: Array) -> Array:
 
 
 def _vector(values: Array) -> str:
+    return f'({", ".join(map(_number, values))})'
+
+
+def _number(value: float) -> str:
+    """Write with three decimals at most: coordinates may have seven digits before them."""
     # Adding zero takes the sign from -0.
-    return f'({", ".join(f"{round(float(value), 3) + 0.0:.3g}" for value in values)})'
+    return f'{round(float(value), 3) + 0.0:.3f}'.rstrip('0').rstrip('.')

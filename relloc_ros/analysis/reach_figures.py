@@ -55,9 +55,12 @@ def reach_plot(analysis: Analysis, units: str) -> Plot:
         places = np.arange(3) + 0.19 * (number - 1.5)
         shown = np.maximum(lengths, FLOOR * most)
         handles[label] = axes.bar(places, shown, 0.17, color=colours[number])[0]
-    axes.axhline(limits.tolerance, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
-    low = max(min(float(each.min()) for each in series.values()), FLOOR * most) / 2.0
-    scale_log_axis(axes, 'y', (min(low, limits.tolerance / 2.0), 2.0 * most), length_tick(units))
+    shortest = [float(lengths.min()) for lengths in series.values()]
+    if limits.tolerance > 0.0:
+        shortest.append(limits.tolerance)
+        axes.axhline(limits.tolerance, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
+    bottom = max(min(shortest), FLOOR * most) / 2.0
+    scale_log_axis(axes, 'y', (bottom, 2.0 * most), length_tick(units))
     axes.set_xticks(range(3), ['first axis', 'second axis', 'third axis'])
     axes.set_ylabel('reach' + ('' if units == 'm' else f' [{units}]'))
     tidy(axes)

@@ -11,6 +11,7 @@ import numpy as np
 
 from relloc_ros.analysis.condition import Reach
 from relloc_ros.analysis.model_analysis import PART_SIZE, Analysis, NetworkLimits
+from relloc_ros.evaluation.report.scales import count_of
 from relloc_ros.evaluation.wording import angle_text, length_text, share_text
 from relloc_ros.geometry import Array
 
@@ -39,7 +40,8 @@ def limits_said(limits: NetworkLimits, units: str) -> str:
     if reach is limits.relevant:
         return (
             f'Predictions of this network cannot leave {flat} by more than {leeway}, as long as '
-            'coefficients are no further from their mean than those of the training images.'
+            'images use the relevant base poses alone, with coefficients no further from their '
+            'mean than those of the training images.'
         )
     return (
         f'Predictions of this network cannot leave {flat} by more than {leeway}, as long as '
@@ -94,7 +96,8 @@ def summary(analysis: Analysis, units: str, title: str, remarks: list[str]) -> s
         '',
         f'**{limits_said(limits, units)}**',
         '',
-        f'{len(analysis.training.names)} training images, {len(analysis.queries.names)} queries. '
+        f'{count_of(len(analysis.training.names), "training image")}, '
+        f'{count_of(len(analysis.queries.names), "query", "queries")}. '
         f'Coefficients are {sign}.{half_spaces} Lengths up to '
         f'{length_text(limits.tolerance, units)} (2 % of the extent of the training positions) '
         'count as none.',
