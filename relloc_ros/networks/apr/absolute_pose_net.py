@@ -234,14 +234,16 @@ class AbsolutePoseNet(Network):
         if self.process is not None:
             return {'loss': self._evidence(prediction, truth), **parts}
         if self.config.loss == 'geometric':
-            parts['reprojection'] = self._reprojection(prediction, truth, batch.points)
+            parts['reprojection'] = reprojection_error(prediction, truth)
             return {'loss': parts['reprojection'], **parts}
         if self.config.relative_weight:
             relative = relative_errors(prediction, truth, self.config.window)
             parts['relative_position'] = relative[0] * self.scale.to(position.dtype)
             parts['relative_rotation'] = relative[1]
-            position = position + self.config.relative_weight * relative[0]
-            rotation = rotation + self.config.relative_weight * relative[1]
+            # Means, so that learned variances are those of a pose.
+            share = self.config.relative_weight / (1 + self.config.relative_weight)
+            position = torch.lerp(position, relative[0], share)
+            rotation = torch.lerp(rotation, relative[1], share)
         if self.weights is not None:
             return {'loss': self.weights(torch.stack([position, rotation])), **parts}
         return {'loss': position + self.config.rotation_weight * rotation, **parts}
@@ -249,6 +251,11 @@ class AbsolutePoseNet(Network):
     def _truth(self, prediction: Prediction, batch: AbsolutePoseBatch) -> Truth:
         numbers = prediction['rotation_numbers']
         labelled = batch.is_labelled
+        if self.config.loss == 'geometric' and batch.points is None:
+            raise DataError(
+                f'the loss of {self.config.variant} takes points that each image sees, and the '
+                'batch has none'
+            )
         return Truth(
             self._scaled(batch.position, numbers.dtype),
             batch.rotation,
@@ -256,6 +263,8 @@ class AbsolutePoseNet(Network):
             torch.ones(len(numbers), dtype=torch.bool, device=numbers.device)
             if labelled is None
             else labelled,
+            # Near the origin, where single precision is exact.
+            None if batch.points is None else self._scaled(batch.points, numbers.dtype),
         )
 
     def _evidence(self, prediction: Prediction, truth: Truth) -> Tensor:
@@ -264,17 +273,6 @@ class AbsolutePoseNet(Network):
         weights = self.projection.position.weight, self.projection.rotation.weight
         divergence = self.process.divergence(weights) / self.num_training
         return gaussian_error(prediction, truth) + divergence.to(truth.position.dtype)
-
-    def _reprojection(self, prediction: Prediction, truth: Truth, points: Tensor | None) -> Tensor:
-        if points is None:
-            raise DataError(
-                f'the loss of {self.config.variant} takes points that each image sees, and the '
-                'batch has none'
-            )
-        # Near the origin, where single precision is exact.
-        scaled = self._scaled(points, truth.position.dtype)
-        position, rotation = prediction['position_numbers'], prediction['rotation']
-        return reprojection_error(position, rotation, truth.position, truth.rotation, scaled)
 
     def _features(self, image: Tensor) -> Tensor:
         check_images(image, 'image', next(self.parameters()).dtype, self.config.crop)

@@ -84,12 +84,14 @@ class Truth:
         rotation: (B, 3, 3) map_from_cam.
         numbers: (B, R) of the rotations, as near to those predicted as can be.
         is_labelled: (B,) bool, see `AbsolutePoseBatch`.
+        points: (B, M, 3), centred and scaled, that each image sees.
     """
 
     position: Tensor
     rotation: Tensor
     numbers: Tensor
     is_labelled: Tensor
+    points: Tensor | None
 
 
 def pose_errors(prediction: Prediction, truth: Truth) -> tuple[Tensor, Tensor]:
@@ -126,28 +128,18 @@ def _mean(values: Tensor, counts: Tensor) -> Tensor:
     return (values * counts).sum() / counts.sum().clamp(min=1)
 
 
-def reprojection_error(
-    position: Tensor,
-    rotation: Tensor,
-    true_position: Tensor,
-    true_rotation: Tensor,
-    points: Tensor,
-) -> Tensor:
+def reprojection_error(prediction: Prediction, truth: Truth) -> Tensor:
     """Mean distance of the unit rays to the points, seen from predicted and from true poses.
 
     The geometric loss of Kendall and Cipolla (CVPR 2017, equation 4), on the unit sphere in place
     of the image: the same for small errors, in radians, and finite for points that lie behind the
     predicted camera, so that training can begin with it.
-
-    Args:
-        position: (B, 3) camera centres.
-        rotation: (B, 3, 3) map_from_cam.
-        true_position: (B, 3).
-        true_rotation: (B, 3, 3).
-        points: (B, M, 3) in the map.
     """
-    rays = normalize((points - position[:, None]) @ rotation, dim=2)
-    true_rays = normalize((points - true_position[:, None]) @ true_rotation, dim=2)
+    assert truth.points is not None
+    offset = truth.points - prediction['position_numbers'][:, None]
+    rays = normalize(offset @ prediction['rotation'], dim=2)
+    true_offset = truth.points - truth.position[:, None]
+    true_rays = normalize(true_offset @ truth.rotation, dim=2)
     return torch.linalg.vector_norm(rays - true_rays, dim=2).mean()
 
 
