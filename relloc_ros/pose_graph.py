@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The last poses of a robot and the odometry between them, optimized together: MapNet+PGO.
 
-Brahmbhatt et al., "Geometry-Aware Learning of Maps for Camera Localization" (CVPR 2018), do it with
-the poses of their network; here any localizer's will do. The solver is GTSAM.
+Brahmbhatt et al., "Geometry-Aware Learning of Maps for Camera Localization" (CVPR 2018), do it
+with the poses of their network; here any localizer's will do. The solver is GTSAM.
 """
 
 from __future__ import annotations
