@@ -190,6 +190,16 @@ class TestNovelty:
             answering = open_localizer(reference_map, office_network, apr__max_novelty=most)
             assert answering.process(strange).localized
 
+    def test_mirrored_images_are_refused(self, reference_map, office_network):
+        localizer = open_localizer(reference_map, office_network, apr__max_novelty=2.0)
+        for index in (0, 1, 3, 4):
+            known = query_of_map(reference_map, index)
+            assert localizer.process(known).localized
+            mirrored = replace(known, image=np.ascontiguousarray(known.image[:, ::-1]))
+            result = localizer.process(mirrored)
+            assert result.status is Status.NO_RETRIEVAL
+            assert 'the image is mirrored' in result.reason
+
     def test_an_image_that_shows_nothing_is_not_shown_to_the_network(
         self, reference_map, office_network
     ):
@@ -266,7 +276,7 @@ def test_commands(office_map, office_network, tmp_path):
     settings = [
         *('--set', 'localizer=apr', '--set', f'apr.network={office_network}'),
         *('--set', 'max_position_std=0', '--set', 'max_orientation_std=0'),
-        *('--set', 'apr.max_novelty=2'),
+        *('--set', 'apr.max_novelty=0'),
     ]
     image = IMAGES / (EXAMPLE / 'query.txt').read_text().split()[0]
     result = run('localize', image, '--map', office_map, *settings)

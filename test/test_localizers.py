@@ -84,9 +84,9 @@ def localizer(request):
     name, map_name = request.param
     settings = {'localizer': name}
     if name == 'apr':
-        # Fourteen images, a second apart, are too few to tell what is unlike them.
+        # Random features of fourteen images a second apart do not tell what is unlike them.
         network = request.getfixturevalue('office_network')
-        settings |= {'apr.network': str(network), 'apr.max_novelty': 2.0}
+        settings |= {'apr.network': str(network), 'apr.max_novelty': 0.0}
     config = make_config(LocalizationConfig, settings)
     return create_localizer(ReferenceMap.open(request.getfixturevalue(map_name)), config)
 
