@@ -35,9 +35,9 @@ LEAST_CONTRAST = 2.0
 
 
 NEARER = 0.9
-"""Of a distance to the training images: nearer than this share of it is what counts as nearer. Of
-images of redkitchen that are like enough, all 247 are kept so, and of their mirror images that are,
-127 of 137 refused."""
+"""Less than this share of a distance to the training images counts as nearer. Of images of
+redkitchen that are like the training images, all 247 are kept so; of the mirrored ones that are,
+127 of 137 are refused."""
 
 
 class AprLocalizer(Localizer):
