@@ -10,7 +10,7 @@ import shutil
 import pytest
 from synthetic_maps import make_posed
 
-from relloc_ros.config import LocalizationConfig, MapConfig, NodeConfig
+from relloc_ros.config import LocalizationConfig, MapConfig, NodeConfig, make_config
 from relloc_ros.errors import ConfigError, MapError, RellocError
 from relloc_ros.evaluation.calibration.calibrating import calibrate_map
 from relloc_ros.map.builder import build_map
@@ -37,6 +37,19 @@ def test_unknown_localizer(office_map: Path) -> None:
     config = NodeConfig(map_path=str(office_map))
     with pytest.raises(RellocError, match=r"'esential'.*did you mean 'essential'"):
         load_map(config, LocalizationConfig(localizer='esential'))
+
+
+def test_a_network_that_has_learned_the_map_and_one_that_is_not_there(
+    office_map: Path, office_network: Path, tmp_path: Path
+) -> None:
+    config = NodeConfig(map_path=str(office_map))
+    settings = {'localizer': 'apr', 'apr.network': str(office_network)}
+    loaded = load_map(config, make_config(LocalizationConfig, settings))
+    loaded.close()
+    assert any('covariances of apr are not calibrated' in note for note in loaded.notes)
+    settings['apr.network'] = str(tmp_path / 'none.safetensors')
+    with pytest.raises(RellocError, match='does not exist'):
+        load_map(config, make_config(LocalizationConfig, settings))
 
 
 def test_map_without_metres(tmp_path: Path) -> None:
