@@ -134,6 +134,17 @@ class TestVariants:
             assert torch.isfinite(value.grad).all(), weight
             assert value.grad.any(), weight
 
+    def test_mixed_precision_ends_before_the_pose(self, name):
+        network = make_net(name).eval()
+        batch = make_batch()
+        with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+            alpha = network.embed(batch.image)
+            predicted = network.project(alpha)
+        with torch.no_grad():
+            exact = network.project(alpha.float())
+        for key, value in exact.items():
+            assert torch.equal(predicted[key], value), key
+
     def test_the_truth_has_no_error(self, name):
         network = make_net(name, **window_of(name))
         batch = make_batch()

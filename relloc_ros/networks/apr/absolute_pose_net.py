@@ -193,15 +193,18 @@ class AbsolutePoseNet(Network):
             scaled, and `rotation_numbers` (B, R), see NUM_ROTATION. A Gaussian process adds
             `variances` (B, 2) of each of the numbers of positions and rotations.
         """
-        position, rotation = self.projection(alpha)
-        result = {
-            'position': (self.centre + self.scale * position.double()).to(position.dtype),
-            'rotation': rotation_from_numbers(rotation, self.config.rotation),
-            'position_numbers': position,
-            'rotation_numbers': rotation,
-        }
-        if self.process is not None:
-            result['variances'] = self.process.variances(alpha)
+        # Mixed precision ends here: a bfloat16 tells 256 places of a room apart.
+        with torch.autocast(alpha.device.type, enabled=False):
+            alpha = alpha.to(self.projection.position.weight.dtype)
+            position, rotation = self.projection(alpha)
+            result = {
+                'position': (self.centre + self.scale * position.double()).to(position.dtype),
+                'rotation': rotation_from_numbers(rotation, self.config.rotation),
+                'position_numbers': position,
+                'rotation_numbers': rotation,
+            }
+            if self.process is not None:
+                result['variances'] = self.process.variances(alpha)
         return result
 
     def predict(self, batch: AbsolutePoseBatch) -> Prediction:
@@ -276,10 +279,8 @@ class AbsolutePoseNet(Network):
 
     def _features(self, image: Tensor) -> Tensor:
         check_images(image, 'image', next(self.parameters()).dtype, self.config.crop)
-        if self.decoder is not None:
-            decoded: Tensor = self.decoder(self.backbone.stages(image))
-            return decoded
-        features: Tensor = self.backbone(image)
+        stages = self.backbone.stages(image)
+        features: Tensor = stages[-1] if self.decoder is None else self.decoder(stages)
         return features
 
     def _scaled(self, position: Tensor, dtype: torch.dtype) -> Tensor:
