@@ -200,6 +200,11 @@ def test_methods_without_matches(world):
         'gate',
         'a right image was retrieved, but too unsure',
     )
+    failure = world.explain(Status.NO_RETRIEVAL, retrieved=[right, wrong], reason='it is new')
+    assert (failure.stage, failure.detail) == (
+        'gate',
+        'a right image was retrieved, but it is new',
+    )
 
 
 def test_limits_follow_the_scene_where_the_unit_is_not_known(world):

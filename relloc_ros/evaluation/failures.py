@@ -167,7 +167,7 @@ class FailureAnalysis:
         used = self._used_images(localization)
         right = [name for name in used if sharing[self._index[name]]]
         if right and _matches_nothing(localization):
-            stage = 'gate' if localization.status is Status.GATED else 'geometry'
+            stage = 'geometry' if localization.localized else 'gate'
             said = localization.reason or f'the pose is {self._wrong(localization, view)}'
             return Failure(stage, f'a right image was retrieved, but {said}')
         if right:
@@ -247,7 +247,9 @@ class FailureAnalysis:
 def _matches_nothing(localization: Localization) -> bool:
     """Tell whether the method answers without matches, as retrieval and regression do."""
     answered = localization.status in (Status.LOCALIZED, Status.GATED)
-    return answered and not localization.pairs
+    # Regression refuses what is unlike its training images, and names the nearest of them.
+    refused = localization.status is Status.NO_RETRIEVAL and bool(localization.retrieved)
+    return (answered or refused) and not localization.pairs
 
 
 def _ray_angles(cam_from_ref: RigidTransform, points: MatchedPoints) -> Array:

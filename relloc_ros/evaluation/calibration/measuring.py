@@ -101,7 +101,7 @@ def hold_out(
 
     Raises:
         ConfigError: no such localizer.
-        DataError: the localizer is trained on another map, or on all images of this one.
+        DataError: the localizer is trained on another map.
         MapError: the map lacks what the localizer needs.
     """
     shifts = ViewShifts(reference_map)
