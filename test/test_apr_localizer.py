@@ -291,3 +291,19 @@ def test_commands(office_map, office_network, tmp_path):
         assert sum('LOCALIZED' in line for line in file) == 5
     refused = run('localize', image, '--map', office_map, '--set', 'localizer=apr')
     assert refused.exit_code != 0
+
+
+@pytest.mark.parametrize('has_network', [True, False])
+def test_it_is_calibrated_with_the_others_where_a_network_is_named(
+    has_network, office_map, office_network, monkeypatch
+):
+    asked = []
+
+    def record(path, configs, **options):
+        asked.extend(config.localizer for config in configs)
+        raise DataError('nothing is measured here')
+
+    monkeypatch.setattr('relloc_ros.evaluation.calibration.calibrating.calibrate_map', record)
+    settings = ['--set', f'apr.network={office_network}'] if has_network else []
+    CliRunner().invoke(make_app(), ['map', 'calibrate', str(office_map), *settings])
+    assert asked == [*(['apr'] if has_network else []), 'essential', 'retrieval']
