@@ -38,10 +38,10 @@ SMALL = {
     'shorter_side': SIDE,
     'crop': SIDE,
     'embedding_size': 512,
-    'dropout': 0.1,
+    'dropout': 0.02,
 }
 OWN = {
-    'bayesian_posenet': {'feature_dropout': 0.05},
+    'bayesian_posenet': {'feature_dropout': 0.02},
     'posenet_lstm': {'embedding_size': 128},
     'gposenet': {'embedding_size': 64, 'inducing_points': 64, 'dropout': 0.0},
     'mapnet': {'window': 5},

@@ -18,7 +18,7 @@ LENGTH_SCALE = 0.5
 """To begin with; embeddings are of unit length."""
 JITTER = 1e-4
 INITIAL_STD = 0.1
-INITIAL_NOISE = 0.1
+INITIAL_NOISE = 0.03
 INITIAL_AMPLITUDE = 1.0
 LEAST_VARIANCE, TINY = 1e-6, 1e-12
 
