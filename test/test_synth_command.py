@@ -34,7 +34,7 @@ def test_scenes_are_those_of_the_table():
 def test_a_data_set_says_how_to_make_it_again(relloc, tmp_path):
     folder = tmp_path / 'a room'
     options = ['--seed=4', '--count=3', '--queries=1', '--size=96x64', '--distortion=-0.1,0,0,0']
-    options += ['--blur=0.01', '--exposure=0.3']
+    options += ['--blur=0.01', '--exposure=0.3', '--query-way=line:2.5']
     code, out, err = relloc('synth', '--output', folder, *options)
     assert code == 0, err
     assert out == ''
@@ -59,6 +59,19 @@ def test_a_data_set_says_how_to_make_it_again(relloc, tmp_path):
     assert 'exists: remove it or choose another name' in err
 
 
+def test_a_grid_is_counted(relloc, tmp_path):
+    folder = tmp_path / 'room'
+    options = ['--count=3', '--queries=2', '--size=32x24', '--way=grid:0.5,0.6']
+    code, _, err = relloc('synth', '--output', folder, *options)
+    assert code == 0, err
+    names = (folder / 'map.txt').read_text().split()
+    assert len(names) > 3
+    assert f'is ready: {len(names)} map images and 2 queries' in err
+    text = (folder / 'README.md').read_text()
+    assert f'{len(names)} images for a map' in text
+    assert '--way=grid:0.5,0.6' in text
+
+
 @pytest.mark.parametrize(
     ('options', 'code', 'said'),
     [
@@ -71,6 +84,13 @@ def test_a_data_set_says_how_to_make_it_again(relloc, tmp_path):
         (['--textures', 'nowhere'], 1, 'nowhere is no folder'),
         (['--scene', 'castle'], 2, 'castle'),
         (['--count', '0'], 2, '--count'),
+        (['--way', 'circle'], 2, '--way circle is no way: walk, line:DISTANCE'),
+        (['--way', 'walk:2'], 2, '--way walk:2 is no way'),
+        (['--way', 'line'], 2, '--way line is no way'),
+        (['--way', 'line:nan'], 2, '--way line:nan is no way'),
+        (['--query-way', 'line:1,x'], 2, '--query-way line:1,x is no way'),
+        (['--way', 'grid:0.5'], 2, '--way grid:0.5 is no way'),
+        (['--way', 'grid:0.01,3'], 2, 'at least 0.05 m apart'),
     ],
 )
 def test_bad_options_are_explained(relloc, tmp_path, options, code, said):

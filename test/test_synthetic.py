@@ -28,7 +28,7 @@ from relloc_ros.synthetic.rendering import Renderer
 from relloc_ros.synthetic.rooms import make_room
 from relloc_ros.synthetic.sensor import Sensor, photograph
 from relloc_ros.synthetic.surfaces import FACES, Surface, box, moved, panel, turned_about
-from relloc_ros.synthetic.worlds import WORLDS, Kind
+from relloc_ros.synthetic.worlds import WORLDS, Kind, front_of_room
 
 PINHOLE = Camera('PINHOLE', 321, 243, (300.0, 304.0, 158.0, 124.0))
 DISTORTED = Camera('OPENCV', 322, 241, (280.0, 281.0, 163.2, 118.4, -0.25, 0.08, 1e-3, -8e-4))
@@ -311,7 +311,7 @@ def noise_paint(rng, width, height):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setitem(WORLDS, 'tiny', Kind(make_tiny, through_room))
+    monkeypatch.setitem(WORLDS, 'tiny', Kind(make_tiny, through_room, front_of_room))
 
 
 def recipe(scene='tiny', seed=0, counts=(3, 2), camera=None, sensor=None):

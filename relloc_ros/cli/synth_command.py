@@ -14,10 +14,12 @@ import typer
 
 from relloc_ros.cli.console import print_note, progress_bar
 from relloc_ros.cli.interruption import terminate_quietly
+from relloc_ros.errors import DataError
 
 if TYPE_CHECKING:
     from relloc_ros.camera import Camera
     from relloc_ros.synthetic.data_set import Recipe
+    from relloc_ros.synthetic.ways import Way
 
 __all__ = ['synth']
 
@@ -61,6 +63,19 @@ def synth(
             metavar='N', min=1, max=1_000_000, help='Images to be localized, from another way.'
         ),
     ] = 20,
+    way: Annotated[
+        str,
+        typer.Option(
+            metavar='WAY',
+            help='Where images for the map are taken: `walk`, of a camera in a hand; '
+            '`line:DISTANCE[,DISTANCE...]`, lines so many metres before the front of the house or '
+            'a wall, which share --count; `grid:SPACING,REACH`, a walk, and besides --count an '
+            'image every SPACING metres within REACH metres of it.',
+        ),
+    ] = 'walk',
+    query_way: Annotated[
+        str, typer.Option(metavar='WAY', help='Where queries are taken; other ones than the map.')
+    ] = 'walk',
     textures: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -126,7 +141,8 @@ def synth(
 
     DIR is what `relloc map build DIR --list DIR/map.txt` and `relloc evaluate DIR --list
     DIR/query.txt` read: images, a COLMAP model with the true poses, two lists. Map and queries
-    are taken on different ways by a camera in a hand. The same options give the same images.
+    are taken on different ways, by default by a camera in a hand. The same options give the same
+    images.
     """
     from relloc_ros.synthetic.data_set import Recipe, read_photos, write_data_set
     from relloc_ros.synthetic.sensor import Sensor
@@ -134,11 +150,13 @@ def synth(
     terminate_quietly()
     camera = _camera(size, focal, distortion)
     photos = [] if textures is None else read_photos(textures)
-    recipe = Recipe(scene.value, seed, camera, (count, queries), Sensor(blur, exposure, noise))
+    ways = _way('--way', way), _way('--query-way', query_way)
+    sensor = Sensor(blur, exposure, noise)
+    recipe = Recipe(scene.value, seed, camera, (count, queries), sensor, ways)
     command = _command(recipe, size, focal, distortion, textures)
     with progress_bar('rendering') as progress:
-        write_data_set(recipe, output, photos, command=command, progress=progress)
-    print_note(f'{output} is ready: {count} map images and {queries} queries')
+        made = write_data_set(recipe, output, photos, command=command, progress=progress)
+    print_note(f'{output} is ready: {made[0]} map images and {made[1]} queries')
     folder = shlex.quote(str(output))
     print_note(f'next: relloc map build {folder} --list {folder}/map.txt --output MAP')
 
@@ -157,6 +175,11 @@ def _command(
         'seed': recipe.seed,
         'count': recipe.counts[0],
         'queries': recipe.counts[1],
+        **{
+            name: str(way)
+            for name, way in zip(('way', 'query-way'), recipe.ways, strict=True)
+            if way.kind != 'walk'
+        },
         'textures': textures,
         'size': size,
         'focal': focal,
@@ -168,6 +191,20 @@ def _command(
     }
     given = [f'--{name}={value}' for name, value in options.items() if value is not None]
     return f'relloc synth --output DIR {shlex.join(given)}'
+
+
+def _way(option: str, text: str) -> Way:
+    """Read a way.
+
+    Raises:
+        typer.BadParameter: the text is none.
+    """
+    from relloc_ros.synthetic.ways import read_way
+
+    try:
+        return read_way(text)
+    except DataError as error:
+        raise typer.BadParameter(f'{option} {error}') from error
 
 
 def _camera(size: str, focal: float | None, distortion: str | None) -> Camera:

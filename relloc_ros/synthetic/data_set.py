@@ -24,6 +24,7 @@ from relloc_ros.synthetic.paths import FRAME_PERIOD_S
 from relloc_ros.synthetic.rendering import check_rays
 from relloc_ros.synthetic.sensor import Sensor, photograph
 from relloc_ros.synthetic.surfaces import Image
+from relloc_ros.synthetic.ways import WALK, Station, Way, stations_on
 from relloc_ros.synthetic.worlds import World, make_world
 
 __all__ = ['Recipe', 'read_photos', 'write_data_set']
@@ -49,8 +50,9 @@ class Recipe:
         scene: kind of world.
         seed: of layout, textures, ways and noise.
         camera: of all images.
-        counts: number of images of the map and of queries.
+        counts: number of images of the map and of queries, without those of grids.
         sensor: how images suffer.
+        ways: that the map's images and the queries are taken on.
     """
 
     scene: str
@@ -58,6 +60,7 @@ class Recipe:
     camera: Camera
     counts: tuple[int, int]
     sensor: Sensor
+    ways: tuple[Way, Way] = (WALK, WALK)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,8 +68,12 @@ class _Shot:
     name: str
     sequence: int
     index: int
-    map_from_cam: RigidTransform
+    station: Station
     file: Path
+
+    @property
+    def map_from_cam(self) -> RigidTransform:
+        return self.station.path.map_from_cam(self.station.time)
 
 
 def read_photos(folder: Path) -> list[Image]:
@@ -103,7 +110,7 @@ def write_data_set(
     *,
     command: str = '',
     progress: Progress | None = None,
-) -> None:
+) -> tuple[int, int]:
     """Make a world, photograph it and write a data set; nothing is left if that fails.
 
     Args:
@@ -113,8 +120,12 @@ def write_data_set(
         command: that makes the same again, for its README.md.
         progress: called with the number done, the number in all and what is being done.
 
+    Returns:
+        Number of images of the map and of queries.
+
     Raises:
-        DataError: output exists or cannot be written, or the camera has pixels without a ray.
+        DataError: output exists or cannot be written, the camera has pixels without a ray, or
+            the world has no room for a way.
     """
     report = progress or (lambda done, total, stage: None)
     if os.path.lexists(output):
@@ -129,10 +140,13 @@ def write_data_set(
             for done, name in enumerate(tasks.map(task, shots), start=1):
                 report(done, len(shots), name)
         _write_model(recipe.camera, shots, folder / 'sparse')
-        for sequence, name in enumerate(SEQUENCES):
-            names = [f'{shot.name}\n' for shot in shots if shot.sequence == sequence]
-            (folder / f'{name}.txt').write_text(''.join(names), 'utf-8')
-        (folder / 'README.md').write_text(_readme(recipe, command, bool(photos)), 'utf-8')
+        lists = [[shot.name for shot in shots if shot.sequence == k] for k in range(2)]
+        for name, names in zip(SEQUENCES, lists, strict=True):
+            (folder / f'{name}.txt').write_text(''.join(f'{n}\n' for n in names), 'utf-8')
+        counts = len(lists[0]), len(lists[1])
+        readme = _readme(recipe, counts, command, bool(photos))
+        (folder / 'README.md').write_text(readme, 'utf-8')
+    return counts
 
 
 @contextmanager
@@ -156,21 +170,22 @@ def _appearing(output: Path) -> Iterator[Path]:
 
 def _plan(recipe: Recipe, world: World, images: Path) -> list[_Shot]:
     shots = []
-    for sequence, (name, count) in enumerate(zip(SEQUENCES, recipe.counts, strict=True)):
-        (images / name).mkdir(parents=True)
-        path = world.walk(sequence)
-        for index in range(count):
-            time = index * FRAME_PERIOD_S
-            stamp = FIRST_STAMP_S + sequence * SEQUENCE_GAP_S + time
-            file = f'{name}/{stamp:.3f}.jpg'
-            shots.append(_Shot(file, sequence, index, path.map_from_cam(time), images / file))
+    choices = zip(SEQUENCES, recipe.ways, recipe.counts, strict=True)
+    for sequence, (name, way, count) in enumerate(choices):
+        stations = stations_on(way, world, sequence, count)
+        for index, station in enumerate(stations):
+            folder = f'{name}_{station.folder}' if station.folder else name
+            (images / folder).mkdir(parents=True, exist_ok=True)
+            stamp = FIRST_STAMP_S + sequence * SEQUENCE_GAP_S + index * FRAME_PERIOD_S
+            file = f'{folder}/{stamp:.3f}.jpg'
+            shots.append(_Shot(file, sequence, index, station, images / file))
     return shots
 
 
 def _take(tools: tuple[Recipe, World], shot: _Shot) -> str:
     recipe, world = tools
     rng = np.random.default_rng([recipe.seed, IMAGES, shot.sequence, shot.index])
-    time, path = shot.index * FRAME_PERIOD_S, world.walk(shot.sequence)
+    path, time = shot.station.path, shot.station.time
     image = photograph(world.renderer, recipe.camera, path, time, recipe.sensor, rng)
     settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     shot.file.write_bytes(cv2.imencode('.jpg', image, settings)[1].tobytes())
@@ -198,8 +213,13 @@ def _write_model(camera: Camera, shots: Sequence[_Shot], folder: Path) -> None:
     (folder / 'points3D.txt').write_text('', 'utf-8')
 
 
-def _readme(recipe: Recipe, command: str, has_photos: bool) -> str:
+def _readme(recipe: Recipe, counts: tuple[int, int], command: str, has_photos: bool) -> str:
     camera, sensor = recipe.camera, recipe.sensor
+    ways = ''.join(
+        f'\n| way of {name} | {way} |'
+        for name, way in zip(('the map', 'the queries'), recipe.ways, strict=True)
+        if way != WALK
+    )
     params = ', '.join(f'{value:g}' for value in camera.params)
     terms = (
         'The pictures in it are photographs given by --textures: their terms hold here, too.'
@@ -208,14 +228,14 @@ def _readme(recipe: Recipe, command: str, has_photos: bool) -> str:
     )
     return f"""# A made {recipe.scene}, seed {recipe.seed}
 
-{recipe.counts[0]} images for a map (`map.txt`) and {recipe.counts[1]} queries from another way \
+{counts[0]} images for a map (`map.txt`) and {counts[1]} queries from another way \
 through it (`query.txt`), rendered by relloc {__version__}.
 Poses and intrinsics in `sparse/` are exact. Metres, z is up; files are named by their time in \
 seconds.
 
 | setting | value |
 |---|---|
-| scene, seed | {recipe.scene}, {recipe.seed} |
+| scene, seed | {recipe.scene}, {recipe.seed} |{ways}
 | camera | {camera.model} {camera.width}x{camera.height} {params} |
 | exposure time | {sensor.exposure_s:g} s |
 | spread of the exposure | {sensor.exposure_spread:g} stops |

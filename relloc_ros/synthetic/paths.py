@@ -11,7 +11,18 @@ import numpy as np
 
 from relloc_ros.geometry import Array, RigidTransform
 
-__all__ = ['FRAME_PERIOD_S', 'Path', 'along_facade', 'pose_looking', 'through_room']
+__all__ = [
+    'EYE',
+    'FRAME_PERIOD_S',
+    'STREET_WIDTH',
+    'WALL_DISTANCE',
+    'Path',
+    'along_facade',
+    'along_line',
+    'pitch_to_front',
+    'pose_looking',
+    'through_room',
+]
 
 FRAME_PERIOD_S = 0.5
 """Between images."""
@@ -22,7 +33,10 @@ Course = Callable[[float], float]
 TURN_RATE_DEG_S = 24.0
 WALL_DISTANCE = 1.05
 STREET_WIDTH = 10.5
+EYE = 1.6
 TREMOR_DEG, TREMOR_M = 0.12, 0.003
+UNSTEADY_DEG, UNSTEADY_M = 3.0, 0.02
+"""How far a hand is off what it is led along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +122,45 @@ def along_facade(rng: np.random.Generator, size: Array) -> Path:
         inwards = 28.0 * walked(time) / width
         return 90.0 + inwards + swing(time)
 
-    up = np.rad2deg(np.arctan2(0.3 * height - 1.6, STREET_WIDTH))
     return Path(
         lambda time: walked(time) + tremor(time),
         lambda time: -STREET_WIDTH + distance(time),
-        _sum(_waves(rng, 0.1, (2.0, 9.0)), 1.6, tremor),
+        _sum(_waves(rng, 0.1, (2.0, 9.0)), EYE, tremor),
         yaw,
-        _sum(_waves(rng, 6.0, (4.0, 13.0)), float(up), _tremor(rng, TREMOR_DEG)),
+        _sum(_waves(rng, 6.0, (4.0, 13.0)), pitch_to_front(height), _tremor(rng, TREMOR_DEG)),
         _sum(_waves(rng, 3.0, (3.0, 11.0)), 0.0, _tremor(rng, TREMOR_DEG)),
+    )
+
+
+def pitch_to_front(height: float) -> float:
+    """Degrees upwards in which a house of a height in metres fills the image from the street."""
+    return float(np.rad2deg(np.arctan2(0.3 * height - EYE, STREET_WIDTH)))
+
+
+def along_line(
+    rng: np.random.Generator,
+    line: tuple[float, float, float, float],
+    pitch_deg: float,
+    duration: float,
+) -> Path:
+    """Go straight on while looking towards +y, with a hand that is not quite steady.
+
+    Args:
+        rng: of the hand.
+        line: x at the start and at the end, y and z; metres.
+        pitch_deg: upwards, degrees.
+        duration: seconds from start to end.
+    """
+    start, end, y, z = line
+    aside, above = (_waves(rng, UNSTEADY_M, (2.0, 9.0)) for _ in range(2))
+    yaw, pitch, roll = (_waves(rng, UNSTEADY_DEG, (3.0, 13.0)) for _ in range(3))
+    return Path(
+        lambda time: start + (end - start) * time / duration,
+        lambda time: y + aside(time),
+        lambda time: z + above(time),
+        lambda time: 90.0 + yaw(time),
+        lambda time: pitch_deg + pitch(time),
+        roll,
     )
 
 
