@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from record import Record, read_record
+from record import Record
 from study_plan import Plan
 from study_scenes import Column
+from study_steps import valid_record
 
 from relloc_ros.evaluation.metrics import PoseError
 from relloc_ros.evaluation.outcomes import Run, read_run
 from relloc_ros.evaluation.published import MEAN, mean_error, read_table
 
-__all__ = ['Ours', 'Published', 'Source', 'valid_record']
+__all__ = ['Ours', 'Published', 'Source']
 
 ZHOU = 'zhou2020_table'
 DATA_SETS = {'Cambridge': 'cambridge', '7 Scenes': '7scenes'}
@@ -140,11 +141,3 @@ class Ours:
             known = step in self._plan.steps and valid_record(self._plan, self._results, step)
             self._runs[step] = read_run(self._results / step) if known else None
         return self._runs[step]
-
-
-def valid_record(plan: Plan, results: Path, step: str) -> Record | None:
-    """Give the record of a step that was done as the plan wants it."""
-    record = read_record(results, step)
-    if record is None or not record.is_measured:
-        return None
-    return record if record.fingerprint == plan.fingerprints[step] else None

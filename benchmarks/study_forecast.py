@@ -13,10 +13,10 @@ import subprocess
 from record import read_record
 from rich.console import Console
 from rich.table import Table
-from study_figures import valid_record
-from study_plan import Plan, Step
+from study_plan import Plan
 from study_runs import Places, argv_of
 from study_scenes import REAL
+from study_steps import Step, valid_record
 from study_trainings import steps_done
 
 from relloc_ros.config import TrainingConfig

@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-import hashlib
 
 from study_methods import LAYER, Method, methods_of
 from study_scales import SCALES, Scale
 from study_scenes import REAL, UNRELATED, Column, Scene, columns_of, made_scenes, real_scenes
+from study_steps import Step, Steps
 
-__all__ = ['REAL_SETS', 'Choice', 'Plan', 'Step', 'Training']
+__all__ = ['REAL_SETS', 'Choice', 'Plan', 'Training']
 
 REAL_SETS = ('redkitchen', 'south_building', 'castle_p30')
 
@@ -49,37 +49,15 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Step:
-    """One command.
-
-    Attributes:
-        name: sort/thing, also that of its folder in RESULTS.
-        command: with RESULTS, DATA and BACKBONE for what may lie elsewhere.
-        needs: names of the steps before it.
-        limit: further arguments, which may change without a new beginning.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    needs: tuple[str, ...] = ()
-    limit: tuple[str, ...] = ()
-
-    @property
-    def sort(self) -> str:
-        """`scene`, `map`, `train`, `initial` or `cell`."""
-        return self.name.partition('/')[0]
-
-    @property
-    def wants_data(self) -> bool:
-        """Whether it reads a real set."""
-        return any(part.startswith('DATA/') for part in self.command)
-
-
-@dataclass(frozen=True)
-class Plan:
+class Plan(Steps):
     """All steps, in an order in which they can be done."""
 
     choice: Choice
+
+    @property
+    def backbone(self) -> str:
+        """Name of the file that networks begin with; '' for random weights."""
+        return self.choice.backbone
 
     @cached_property
     def scale(self) -> Scale:
@@ -186,53 +164,6 @@ class Plan:
             command += ['--set', f'{key}={value}']
         return Step(name, tuple(command), (f'map/{scene.name}', *method.needs))
 
-    @cached_property
-    def fingerprints(self) -> dict[str, str]:
-        """Of each step what it begins with and what it ends with, joined by a dash.
-
-        Steps of the same first part differ in how far they go, themselves or those they need.
-        """
-        found: dict[str, str] = {}
-        for step in self.steps.values():
-            parts = [found[name].split('-') for name in step.needs]
-            backbone = self.choice.backbone if 'BACKBONE' in step.command else ''
-            begun = _digest(*step.command, backbone, *(part[0] for part in parts))
-            ended = _digest(begun, *step.limit, *(part[1] for part in parts))
-            found[step.name] = f'{begun}-{ended}'
-        return found
-
-    def named(self, names: Sequence[str]) -> set[str]:
-        """Find the steps whose names begin so, with or without their sort; all without names.
-
-        Raises:
-            KeyError: none does.
-        """
-        if not names:
-            return set(self.steps)
-        wanted: set[str] = set()
-        for name in names:
-            found = {
-                step
-                for step in self.steps
-                if step.startswith(name) or step.partition('/')[2].startswith(name)
-            }
-            if not found:
-                raise KeyError(name)
-            wanted |= found
-        return wanted
-
-    def with_needs(self, names: set[str]) -> list[Step]:
-        """Give these steps and all that they need, in order."""
-        wanted = set(names)
-        for step in reversed(self.steps.values()):
-            if step.name in wanted:
-                wanted.update(step.needs)
-        return [step for step in self.steps.values() if step.name in wanted]
-
 
 def _folder(scene: Scene) -> str:
     return f'DATA/{scene.name}' if scene.kind == REAL else f'RESULTS/scene/{scene.name}'
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256('\0'.join(parts).encode()).hexdigest()[:12]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the steps of the study of essential matrices, each in a process of its own."""
+"""Runs the steps of a study, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from study_figures import valid_record
-from study_plan import Plan, Step
+from study_steps import Step, Steps, valid_record
 
 __all__ = ['Places', 'argv_of', 'run_steps']
 
@@ -41,6 +40,7 @@ COMPLETE = {
     'train': 'best.safetensors',
     'initial': 'best.safetensors',
     'cell': 'run.json',
+    'analysis': 'analysis.json',
 }
 """File that a step leaves when it is complete, by sort."""
 
@@ -87,7 +87,7 @@ def argv_of(step: Step, places: Places, *, resumes: bool = False) -> list[str]:
 
 
 def run_steps(
-    plan: Plan, steps: Sequence[Step], places: Places, *, jobs: int, again: Collection[str] = ()
+    plan: Steps, steps: Sequence[Step], places: Places, *, jobs: int, again: Collection[str] = ()
 ) -> dict[str, str]:
     """Do what has not been done, as far as it goes.
 
@@ -153,7 +153,7 @@ def _obstacle(step: Step, places: Places, failed: Collection[str]) -> str:
 
 
 def _start(
-    plan: Plan, step: Step, places: Places, progress: Progress, jobs: int, is_anew: bool
+    plan: Steps, step: Step, places: Places, progress: Progress, jobs: int, is_anew: bool
 ) -> _Running:
     """Start a step; a training goes on where it was, all others begin anew."""
     folder = places.results / step.name

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from record import read_record
-from study_figures import valid_record
 from study_plan import Plan
+from study_steps import valid_record
 
 from relloc_ros.yaml_text import load_yaml
 
