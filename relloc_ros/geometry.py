@@ -25,6 +25,7 @@ __all__ = [
     'interpolate',
     'log_so3',
     'mean_rotation',
+    'nearest_rotation',
     'pose_error',
     'rotation_angle',
     'skew',
@@ -162,6 +163,13 @@ def mean_rotation(rotations: Array, weights: Array | None = None) -> Array:
     """
     mean: Array = Rotation.from_matrix(rotations).mean(weights).as_matrix()
     return mean
+
+
+def nearest_rotation(matrix: Array) -> Array:
+    """Rotation with the least Frobenius distance from a (3, 3) matrix; never a reflection."""
+    u, _, vt = np.linalg.svd(matrix)
+    rotation: Array = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    return rotation
 
 
 def interpolate(first: RigidTransform, second: RigidTransform, fraction: float) -> RigidTransform:

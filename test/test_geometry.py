@@ -15,6 +15,7 @@ from relloc_ros.geometry import (
     interpolate,
     log_so3,
     mean_rotation,
+    nearest_rotation,
     pose_error,
     rotation_angle,
     skew,
@@ -121,6 +122,16 @@ def test_mean_of_rotations_around_a_known_one(rng: np.random.Generator) -> None:
         [exp_so3(sign * offset) @ centre for offset in offsets for sign in (1, -1)]
     )
     np.testing.assert_allclose(mean_rotation(rotations), centre, atol=1e-12)
+
+
+def test_nearest_rotation_is_one_whatever_the_matrix() -> None:
+    rotation = exp_so3(np.array([0.4, -1.1, 2.0]))
+    rounded = rotation.astype(np.float32).astype(np.float64)
+    np.testing.assert_allclose(nearest_rotation(3.0 * rounded), rotation, atol=1e-6)
+    for seed in range(20):
+        nearest = nearest_rotation(np.random.default_rng(seed).normal(size=(3, 3)))
+        np.testing.assert_allclose(nearest @ nearest.T, np.eye(3), atol=1e-12)
+        assert np.linalg.det(nearest) > 0
 
 
 def test_weights_of_mean_rotation() -> None:

@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 
 from relloc_ros.errors import DataError
-from relloc_ros.geometry import Array, RigidTransform
+from relloc_ros.geometry import Array, RigidTransform, nearest_rotation
 from relloc_ros.map.sources import stamp_from_name
 from relloc_ros.map.sources.colmap import find_model, read_model
 from relloc_ros.map.sources.reading import locating_errors, text_lines
@@ -194,8 +194,8 @@ def _read_kitti(line: str) -> FilePose:
     if error > MAX_ROTATION_ERROR or np.linalg.det(rotation) < 0.0:
         raise DataError(f'the first three columns are no rotation: {line!r:.100}')
     # Files round: the nearest rotation to what they say.
-    u, _, vt = np.linalg.svd(rotation)
-    return FilePose('', None, RigidTransform(u @ vt, matrix[:, 3].copy()))
+    pose = RigidTransform(nearest_rotation(rotation), matrix[:, 3].copy())
+    return FilePose('', None, pose)
 
 
 READERS: Mapping[PoseFormat, Callable[[str], FilePose]] = {

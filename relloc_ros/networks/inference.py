@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from relloc_ros.errors import DataError
-from relloc_ros.geometry import Array, RigidTransform
+from relloc_ros.geometry import Array, RigidTransform, nearest_rotation
 from relloc_ros.networks.base import PairNetwork, Prediction
 from relloc_ros.networks.consensus import NeighbourhoodConsensus
 from relloc_ros.networks.correlation import correlate
@@ -62,7 +62,8 @@ class PairRegressor:
         rotations = predicted['rotation'].double().numpy()
         translations = predicted['translation'].double().numpy()
         return [
-            RigidTransform(_orthonormal(rotation), np.asarray(translation))
+            # Single precision is not orthonormal enough.
+            RigidTransform(nearest_rotation(rotation), np.asarray(translation))
             for rotation, translation in zip(rotations, translations, strict=True)
         ]
 
@@ -155,10 +156,3 @@ def mutual_matches(scores: Tensor) -> NDArray[np.intp]:
     is_good = (best_score > 0) & (best_score >= MIN_RELATIVE_SCORE * table.max())
     rows = torch.nonzero(is_mutual & is_good)[:, 0]
     return np.asarray(torch.stack([rows, best[rows]], dim=1).numpy(), dtype=np.intp)
-
-
-def _orthonormal(rotation: Array) -> Array:
-    """Give the nearest rotation: single precision is not orthonormal enough."""
-    u, _, vt = np.linalg.svd(rotation)
-    result: Array = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
-    return result

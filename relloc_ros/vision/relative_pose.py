@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 import poselib
 
-from relloc_ros.geometry import Array, RigidTransform, skew
+from relloc_ros.geometry import Array, RigidTransform, nearest_rotation, skew
 
 __all__ = [
     'PAIR_ESTIMATORS',
@@ -131,8 +131,7 @@ def has_baseline(
     """
     query = _unit_rays(matches.query[inliers])
     reference = _unit_rays(matches.reference[inliers])
-    u, _, vt = np.linalg.svd(query.T @ reference)
-    aligned = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    aligned = nearest_rotation(query.T @ reference)
     # The epipolar threshold bounds one coordinate, a rotation must explain two.
     limit = 2.0 * threshold_px / matches.query_focal_length
     fractions = [

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from relloc_ros.errors import DataError
-from relloc_ros.geometry import Array, RigidTransform, log_so3
+from relloc_ros.geometry import Array, RigidTransform, log_so3, nearest_rotation
 from relloc_ros.networks.apr.absolute_pose_net import AbsolutePoseNet
 from relloc_ros.networks.base import Prediction
 from relloc_ros.networks.preprocessing import crop_square, resize_shorter_side, to_tensor
@@ -111,7 +111,7 @@ class PoseRegressor:
         positions = centre + scale * predicted['position_numbers'].double().numpy()
         rotations = predicted['rotation'].double().numpy()
         return [
-            RigidTransform(_orthonormal(rotation), np.asarray(position))
+            RigidTransform(nearest_rotation(rotation), np.asarray(position))
             for rotation, position in zip(rotations, positions, strict=True)
         ]
 
@@ -163,10 +163,3 @@ class PoseRegressor:
         )
         covariance: Array = errors.T @ errors / len(errors)
         return covariance
-
-
-def _orthonormal(rotation: Array) -> Array:
-    """Give the nearest rotation: single precision is not orthonormal enough."""
-    u, _, vt = np.linalg.svd(rotation)
-    result: Array = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
-    return result
