@@ -99,7 +99,7 @@ def coefficient_plot(analysis: Analysis, views: Views, units: str) -> Plot:
             weights = np.abs(images.alphas[index, moves])
             _weighted(axes, flat, weights, float(weights.max(initial=0.0)) or 1.0)
             _frame(axes, limits, units, side=False, labels=False)
-            title = shorten(images.names[index], 20)
+            title = shorten(images.names[index], 24)
             axes.set_title(f'{kind}: {title}', loc='left', fontsize='small')
     return Plot(
         'coefficients',
@@ -200,11 +200,11 @@ def _frame(axes: Axes, limits: Array, units: str, *, side: bool, labels: bool = 
     axes.set_xlim(*limits[:, 0])
     axes.set_ylim(*limits[:, 1])
     axes.set_aspect('equal')
-    axes.locator_params(nbins=5)
+    axes.locator_params(nbins=5 if labels else 4)
     axes.ticklabel_format(useOffset=False)
+    unit = shorten(units, 12)
+    axes.set_xlabel(f'along the first axis [{unit}]' if labels else f'[{unit}]')
     if labels:
-        unit = shorten(units, 12)
-        axes.set_xlabel(f'along the first axis [{unit}]')
         axes.set_ylabel(f'{"up" if side else "second axis"} [{unit}]')
     tidy(axes)
 
