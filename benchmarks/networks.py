@@ -15,12 +15,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-import subprocess
 import sys
 import tempfile
-import time
 from typing import Annotated, Any, Optional
 
+from own_process import ask, medians, peak_mb, read_queries, run_alone
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -29,9 +28,7 @@ import typer
 from relloc_ros.config import LocalizationConfig, make_config
 from relloc_ros.localizers.network_estimators import NETWORK_ESTIMATORS
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.map.sources import read_image, read_source
 from relloc_ros.pipeline import Relocalizer
-from relloc_ros.structures import QueryImage
 
 ESTIMATORS = ('sift_5pt', *NETWORK_ESTIMATORS)
 COLUMNS = (
@@ -63,10 +60,11 @@ def main(
     if one is not None:
         sys.stdout.write(json.dumps(measure(one, data_set, map_folder, weights, count)))
         return
+    arguments = [str(data_set), '--map', str(map_folder), '--count', str(count)]
     with tempfile.TemporaryDirectory() as folder:
         known = weights or random_weights(Path(folder))
         rows = [
-            run_alone(name, data_set, map_folder, known, count)
+            run_alone(__file__, [*arguments, '--weights', str(known), '--one', name])
             for name in track(ESTIMATORS, 'measuring')
         ]
     show(rows)
@@ -85,23 +83,11 @@ def random_weights(folder: Path) -> Path:
     return folder
 
 
-def run_alone(
-    name: str, data_set: Path, map_folder: Path, weights: Path, count: int
-) -> dict[str, Any]:
-    """Measure one in a process of its own, with one thread everywhere."""
-    command = [sys.executable, __file__, str(data_set), '--map', str(map_folder)]
-    command += ['--weights', str(weights), '--count', str(count), '--one', name]
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    return dict(json.loads(done.stdout))
-
-
 def measure(
     name: str, data_set: Path, map_folder: Path, weights: Path | None, count: int
 ) -> dict[str, Any]:
     """Localize queries twice: map images are new to the network first, and known then."""
-    posed = read_source(data_set, list_file=data_set / 'query.txt')
-    posed = posed[:: max(1, len(posed) // count)][:count]
+    posed = read_queries(data_set, count)
     settings: dict[str, Any] = {
         'essential.pair_estimator': name,
         'essential.max_pairs': PAIRS,
@@ -116,34 +102,9 @@ def measure(
     with ReferenceMap.open(map_folder) as reference_map:
         before = peak_mb()
         relocalizer = Relocalizer(reference_map, make_config(LocalizationConfig, settings))
-        timings: list[list[dict[str, float]]] = [[], []]
-        for again in timings:
-            for each in posed:
-                query = QueryImage(read_image(each), each.camera, each.stamp_ns, '', each.name)
-                start = time.process_time()
-                timings_ms = relocalizer.process(query).timings_ms
-                processor_ms = 1000 * (time.process_time() - start)
-                again.append({**timings_ms, 'processor': processor_ms})
-    first, known = ({key: median(again, key) for key in stages(again)} for again in timings)
+        timings = [ask(relocalizer, posed) for _ in range(2)]
+    first, known = map(medians, timings)
     return {'name': name, 'first': first, 'known': known, 'memory_mb': peak_mb() - before}
-
-
-def peak_mb() -> float:
-    """Give the largest memory so far, MiB; `getrusage` counts that of the parent, too."""
-    status = Path('/proc/self/status').read_text(encoding='ascii')
-    line = next(line for line in status.splitlines() if line.startswith('VmHWM'))
-    return int(line.split()[1]) / 1024
-
-
-def stages(timings: list[dict[str, float]]) -> list[str]:
-    """Name the stages that occur."""
-    return list(dict.fromkeys(key for each in timings for key in each))
-
-
-def median(timings: list[dict[str, float]], stage: str) -> float:
-    """Give the median time of a stage; 0 where it did not come to it."""
-    values = sorted(each.get(stage, 0.0) for each in timings)
-    return values[len(values) // 2]
 
 
 def show(rows: list[dict[str, Any]]) -> None:
