@@ -64,6 +64,13 @@ COLUMNS = (
     *('', 'backbone', 'ms', '95 %', '×', 'CPU', '× CPU'),
     *('pass', 'with cov.', 'memory', 'disk'),
 )
+LEGEND = (
+    'Milliseconds a query, median and 95 %; CPU is the processor time of all threads, × is times '
+    f'{BASELINE}. pass: the network once; with cov.: once with pose and covariance. A query is '
+    'both. Memory is beyond that of the program with the map opened, disk the file of the network '
+    'or the map; MiB.'
+)
+
 console = Console(width=120)
 
 
@@ -84,13 +91,7 @@ def main(
         typer.Option(hidden=True, help='File of the network for it.'),
     ] = None,
 ) -> None:
-    """Measure every variant of `apr`, and print a table in Markdown.
-
-    Milliseconds a query, median and 95 %, and times those of `essential`; CPU is the processor
-    time of all threads. Of this, one pass of the network takes so long, and one with pose and
-    covariance. Memory is beyond that of the program with the map opened, disk the file of the
-    network or the folder of the map, both MiB.
-    """
+    """Measure every variant of `apr` beside `essential`; print a table in Markdown."""
     try:
         if one is not None:
             figures = measure(one, data_set, map_folder, count, network)
@@ -100,17 +101,18 @@ def main(
         rows = compared(_measure_all(data_set, map_folder, count))
     except RellocError as error:
         raise SystemExit(f'{error}') from None
-    console.print(table(rows))
     if output is not None:
         result = {
             'set': data_set.resolve().name,
-            'queries': count,
+            'queries': len(read_queries(data_set, count)),
             'machine': machine(),
             'load_average_before': load_before,
             'load_average_after': os.getloadavg(),
             'rows': rows,
         }
         output.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    console.print(table(rows))
+    console.print(LEGEND, highlight=False)
 
 
 def configs() -> dict[str, AbsolutePoseConfig]:
@@ -123,6 +125,7 @@ def configs() -> dict[str, AbsolutePoseConfig]:
 
 def _measure_all(data_set: Path, map_folder: Path, count: int) -> list[dict[str, Any]]:
     """Measure one after the other; the baseline comes first."""
+    read_queries(data_set, count)  # what is wrong with them is said before anything is measured
     with ReferenceMap.open(map_folder) as reference_map:
         folder = reference_map.generation.folder
         map_mb = sum(each.stat().st_size for each in folder.rglob('*') if each.is_file()) / MIB
@@ -238,11 +241,11 @@ def summarized(timings: list[dict[str, float]], memory_mb: float) -> dict[str, A
     """Put together the figures of a localizer: those of queries, and its memory, MiB."""
     stages_ms = medians(timings)
     return {
-        'ms_p50': stages_ms.pop('total'),
+        'ms_p50': round(stages_ms.pop('total'), 3),
         'ms_p95': percentile([each['total'] for each in timings], 95),
-        'cpu_ms_p50': stages_ms.pop(PROCESSOR),
-        'stages_ms_p50': stages_ms,
-        'memory_mb': memory_mb,
+        'cpu_ms_p50': round(stages_ms.pop(PROCESSOR), 3),
+        'stages_ms_p50': {name: round(value, 3) for name, value in stages_ms.items()},
+        'memory_mb': round(memory_mb, 1),
     }
 
 
