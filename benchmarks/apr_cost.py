@@ -1,15 +1,16 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Time, memory and size of absolute pose regression beside `essential`, on one core.
+"""Time, memory and size of absolute pose regression beside `essential`, on the CPU.
 
     python benchmarks/apr_cost.py SET --map MAP [--count 60] [--json OUT]
 
 SET has `images/` and `query.txt`. Each variant is measured in a process of its own, whose largest
-memory is then its own, too; so are the localizers that need no training. Weights are random, and
-so are the coefficients of the training images: what a network computes takes as long whatever the
-numbers are. Limits are so wide that every image takes the whole way: the network with its
-covariance, the nearest training images, and the network on the mirror image. Processor time is
-told beside the time that passes: on a busy machine it is the truer one.
+memory is then its own, too; so are the localizers that need no training. Networks, OpenCV and BLAS
+have one thread; `essential` and `structure` look for features and for map images side by side.
+Weights are random, and so are the coefficients of the training images: what a network computes
+takes as long whatever the numbers are. Limits are so wide that every image takes the whole way:
+the network with its covariance, the nearest training images, and the network on the mirror image.
+Processor time is told beside the time that passes: on a busy machine it is the truer one.
 """
 
 from __future__ import annotations
