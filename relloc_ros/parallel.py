@@ -23,6 +23,7 @@ __all__ = [
     'Task',
     'TaskPool',
     'ThreadTasks',
+    'begin_quickly',
     'do_batch',
     'do_quickly',
     'kept_threads',
@@ -147,18 +148,29 @@ def kept_threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(os.cpu_count() or 1, 2), 'relloc')
 
 
-def do_quickly(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Do for each item what takes a millisecond and lets go of the interpreter, as numpy does.
+def begin_quickly(
+    do: Callable[[Item], Result], items: Sequence[Item]
+) -> Callable[[], list[Result]]:
+    """Begin to do for each item what takes a millisecond and lets go of the interpreter.
 
-    The results come in the order of the items.
+    Returns:
+        Waits for the results, which come in the order of the items.
     """
 
     def some(part: Sequence[Item]) -> list[Result]:
         return [do(item) for item in part]
 
     shares = [items[start::QUICK_THREADS] for start in range(QUICK_THREADS)]
-    results = chain.from_iterable(zip_longest(*kept_threads().map(some, shares)))
-    return list(islice(results, len(items)))
+    begun = kept_threads().map(some, shares)
+    return lambda: list(islice(chain.from_iterable(zip_longest(*begun)), len(items)))
+
+
+def do_quickly(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Do for each item what takes a millisecond and lets go of the interpreter, as numpy does.
+
+    The results come in the order of the items.
+    """
+    return begin_quickly(do, items)()
 
 
 # The threads do not live on in a child.

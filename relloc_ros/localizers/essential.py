@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.localizers.base import RigLocalizer, no_features, no_retrieval
 from relloc_ros.localizers.local_points import triangulate_matches
-from relloc_ros.localizers.mirrored import is_mirrored, may_be_mirrored, mirrored
+from relloc_ros.localizers.mirrored import ask_whether_mirrored, is_mirrored, mirrored
 from relloc_ros.localizers.network_estimators import create_network_sight
 from relloc_ros.localizers.pose_from_essentials import solve_from_essential_matrices
 from relloc_ros.localizers.pose_from_points import solve_from_points
@@ -76,6 +76,7 @@ class EssentialLocalizer(RigLocalizer):
             self._match_ratio,
             config.weights_folder,
         )
+        self._are_mutual = config.matcher == 'mutual_ratio'
 
     def sight(self, query: QueryImage, seed: int) -> Sighting:
         """Find matches, and points that map images triangulate; or ask the network."""
@@ -112,14 +113,24 @@ class EssentialLocalizer(RigLocalizer):
             first, rest = chosen[: self._first], chosen[self._first :]
             matched = self._match(features, first)
             ratio = self._match_ratio
-            if may_be_mirrored(self.reference_map, features, matched, ratio):
-                matched, rest = sort_by_matches(matched + self._match(features, rest)), rest[:0]
-                if is_mirrored(self.reference_map, query, features, matched, ratio):
-                    return mirrored(query, timer)
+            may_be_mirrored = ask_whether_mirrored(
+                self.reference_map, features, matched, ratio, are_mutual=self._are_mutual
+            )
         points = self._triangulate(features, matched, timer)
-        if len(rest) and not self._suffice(points, matched):
+        with timer('matching'):
+            is_doubtful = may_be_mirrored()
+        if is_doubtful or (len(rest) and not self._suffice(points, matched)):
             with timer('matching'):
                 matched = sort_by_matches(matched + self._match(features, rest))
+                if is_doubtful and is_mirrored(
+                    self.reference_map,
+                    query,
+                    features,
+                    matched,
+                    ratio,
+                    are_mutual=self._are_mutual,
+                ):
+                    return mirrored(query, timer)
             points = self._triangulate(features, matched, timer)
         names = tuple(self.reference_map.image_names[index] for index in retrieved)
         return Sighting.of_matches(
