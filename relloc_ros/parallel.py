@@ -11,10 +11,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, islice, zip_longest
+from itertools import islice
 import os
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -156,13 +156,8 @@ def begin_quickly(
     Returns:
         Waits for the results, which come in the order of the items.
     """
-
-    def some(part: Sequence[Item]) -> list[Result]:
-        return [do(item) for item in part]
-
-    shares = [items[start::QUICK_THREADS] for start in range(QUICK_THREADS)]
-    begun = kept_threads().map(some, shares)
-    return lambda: list(islice(chain.from_iterable(zip_longest(*begun)), len(items)))
+    begun = [kept_threads().submit(_do_all, do, share) for share in _shares(items)]
+    return lambda: _in_order([share.result() for share in begun])
 
 
 def do_quickly(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
@@ -170,7 +165,26 @@ def do_quickly(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
 
     The results come in the order of the items.
     """
-    return begin_quickly(do, items)()
+    own, *others = _shares(items)
+    begun = [kept_threads().submit(_do_all, do, share) for share in others]
+    try:
+        first = _do_all(do, own)
+    finally:
+        wait(begun)
+    return _in_order([first, *(share.result() for share in begun)])
+
+
+def _shares(items: Sequence[Item]) -> list[Sequence[Item]]:
+    return [items[start::QUICK_THREADS] for start in range(QUICK_THREADS)]
+
+
+def _do_all(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return [do(item) for item in items]
+
+
+def _in_order(shares: Sequence[Sequence[Result]]) -> list[Result]:
+    count = sum(map(len, shares))
+    return [shares[index % QUICK_THREADS][index // QUICK_THREADS] for index in range(count)]
 
 
 # The threads do not live on in a child.

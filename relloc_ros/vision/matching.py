@@ -179,7 +179,7 @@ def count_mutual_ratio(
         (K,) counts.
     """
     images, size, dimension = references.shape
-    if len(query) == 0:
+    if len(query) == 0 or size < 2:
         return np.zeros(images, dtype=np.intp)
     similarity = query @ references.reshape(images * size, dimension).T
     similarity = similarity.reshape(len(query), images, size)
