@@ -11,10 +11,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, islice, zip_longest
+from itertools import islice
 import os
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -23,6 +23,7 @@ __all__ = [
     'Task',
     'TaskPool',
     'ThreadTasks',
+    'begin_quickly',
     'do_batch',
     'do_quickly',
     'kept_threads',
@@ -147,18 +148,43 @@ def kept_threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(os.cpu_count() or 1, 2), 'relloc')
 
 
+def begin_quickly(
+    do: Callable[[Item], Result], items: Sequence[Item]
+) -> Callable[[], list[Result]]:
+    """Begin to do for each item what takes a millisecond and lets go of the interpreter.
+
+    Returns:
+        Waits for the results, which come in the order of the items.
+    """
+    begun = [kept_threads().submit(_do_all, do, share) for share in _shares(items)]
+    return lambda: _in_order([share.result() for share in begun])
+
+
 def do_quickly(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """Do for each item what takes a millisecond and lets go of the interpreter, as numpy does.
 
     The results come in the order of the items.
     """
+    own, *others = _shares(items)
+    begun = [kept_threads().submit(_do_all, do, share) for share in others]
+    try:
+        first = _do_all(do, own)
+    finally:
+        wait(begun)
+    return _in_order([first, *(share.result() for share in begun)])
 
-    def some(part: Sequence[Item]) -> list[Result]:
-        return [do(item) for item in part]
 
-    shares = [items[start::QUICK_THREADS] for start in range(QUICK_THREADS)]
-    results = chain.from_iterable(zip_longest(*kept_threads().map(some, shares)))
-    return list(islice(results, len(items)))
+def _shares(items: Sequence[Item]) -> list[Sequence[Item]]:
+    return [items[start::QUICK_THREADS] for start in range(QUICK_THREADS)]
+
+
+def _do_all(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return [do(item) for item in items]
+
+
+def _in_order(shares: Sequence[Sequence[Result]]) -> list[Result]:
+    count = sum(map(len, shares))
+    return [shares[index % QUICK_THREADS][index // QUICK_THREADS] for index in range(count)]
 
 
 # The threads do not live on in a child.

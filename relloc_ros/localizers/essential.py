@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.localizers.base import RigLocalizer, no_features, no_retrieval
 from relloc_ros.localizers.local_points import triangulate_matches
-from relloc_ros.localizers.mirrored import is_mirrored, may_be_mirrored, mirrored
+from relloc_ros.localizers.mirrored import ask_whether_mirrored, is_mirrored, mirrored
 from relloc_ros.localizers.network_estimators import create_network_sight
 from relloc_ros.localizers.pose_from_essentials import solve_from_essential_matrices
 from relloc_ros.localizers.pose_from_points import solve_from_points
@@ -48,6 +48,9 @@ SUFFICIENT_SHARE = 0.5
 """Where fewer of the keypoints that two map images show give points, the scene repeats itself or
 poses of the map are poor: on walls of tiles 37 %, with wrong poses; on redkitchen 83 %."""
 
+PARTS = 3
+"""So many parts of the map images are matched one after the other, until their points suffice."""
+
 
 class EssentialLocalizer(RigLocalizer):
     """Retrieval, matches with diverse map images, local structure or essential matrices, pose."""
@@ -68,14 +71,15 @@ class EssentialLocalizer(RigLocalizer):
         self._triangulates = config.essential.refinement == 'local_structure'
         settings = config.essential
         may_stop = self._triangulates and settings.sufficient_points > 0
-        self._first = -(-settings.max_pairs // 2) if may_stop else settings.max_pairs
-        self._match_ratio = config.match_ratio or reference_map.extractor.match_ratio
+        self._together = -(-settings.max_pairs // PARTS) if may_stop else settings.max_pairs
+        self._ratio = config.match_ratio or reference_map.extractor.match_ratio
         self._matcher = create_matcher(
             config.matcher,
             reference_map.config.features,
-            self._match_ratio,
+            self._ratio,
             config.weights_folder,
         )
+        self._are_mutual = config.matcher == 'mutual_ratio'
 
     def sight(self, query: QueryImage, seed: int) -> Sighting:
         """Find matches, and points that map images triangulate; or ask the network."""
@@ -109,17 +113,29 @@ class EssentialLocalizer(RigLocalizer):
         """
         with timer('matching'):
             chosen = self._choose(features, retrieved)
-            first, rest = chosen[: self._first], chosen[self._first :]
-            matched = self._match(features, first)
-            ratio = self._match_ratio
-            if may_be_mirrored(self.reference_map, features, matched, ratio):
-                matched, rest = sort_by_matches(matched + self._match(features, rest)), rest[:0]
-                if is_mirrored(self.reference_map, query, features, matched, ratio):
-                    return mirrored(query, timer)
+            matched = self._match(features, chosen[: self._together])
+            may_be_mirrored = ask_whether_mirrored(
+                self.reference_map, features, matched, self._ratio, are_mutual=self._are_mutual
+            )
         points = self._triangulate(features, matched, timer)
-        if len(rest) and not self._suffice(points, matched):
+        num_matched = self._together
+        with timer('matching'):
+            is_doubtful = may_be_mirrored()
+        if is_doubtful:
             with timer('matching'):
-                matched = sort_by_matches(matched + self._match(features, rest))
+                matched = sort_by_matches(matched + self._match(features, chosen[num_matched:]))
+                if is_mirrored(
+                    *(self.reference_map, query, features, matched, self._ratio),
+                    are_mutual=self._are_mutual,
+                ):
+                    return mirrored(query, timer)
+            num_matched = len(chosen)
+            points = self._triangulate(features, matched, timer)
+        while num_matched < len(chosen) and not self._suffice(points, matched):
+            more = chosen[num_matched : num_matched + self._together]
+            with timer('matching'):
+                matched = sort_by_matches(matched + self._match(features, more))
+            num_matched += len(more)
             points = self._triangulate(features, matched, timer)
         names = tuple(self.reference_map.image_names[index] for index in retrieved)
         return Sighting.of_matches(
@@ -142,7 +158,7 @@ class EssentialLocalizer(RigLocalizer):
             self.reference_map,
             features,
             retrieved,
-            ratio=self._match_ratio,
+            ratio=self._ratio,
             max_images=settings.max_pairs,
             distance_limits=(settings.min_image_distance, settings.max_image_distance),
         )

@@ -10,7 +10,7 @@ most images; where they do not, all are asked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import math
 
 import numpy as np
@@ -20,36 +20,37 @@ from relloc_ros.localizers.reference_matching import MatchedImage, QueryFeatures
 from relloc_ros.localizers.sighting import Sighting
 from relloc_ros.localizers.stage_timer import StageTimer
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.parallel import do_quickly
+from relloc_ros.parallel import begin_quickly
 from relloc_ros.structures import QueryImage, Status
 from relloc_ros.vision.features import mirror_descriptors
 from relloc_ros.vision.matching import match_mutual_ratio
 
-__all__ = ['is_mirrored', 'may_be_mirrored', 'mirrored']
+__all__ = ['ask_whether_mirrored', 'is_mirrored', 'mirrored']
 
 Descriptors = NDArray[np.float32]
 
-IMAGES = 5
-PLAIN_IMAGES = 2
-KEYPOINTS = (500, 1000)
-"""The strongest keypoints of query and map image tell first."""
+IMAGES = 4
+STRONGEST = (500, 1000)
+"""So many keypoints of query and map image tell first."""
 DOUBT_SIGMAS = -4.0
 SIGMAS = 1.0
-"""Of the difference of two counts of matches, mirrored less plain. With whole searches in 64
-numbers, and plain keypoints asked of as many images as mirrored ones: of 398 images that were not
-mirrored and got poses, the strongest keypoints leave 66 in doubt, and the highest of all keypoints
-was -0.9; 63 of 64 mirrored ones that got poses were 2.0 and higher."""
+"""Of the difference of two counts of matches, mirrored less plain. Of 323 images that were not
+mirrored and got poses, 277 had more matches than `PLAIN_SHARE`, the strongest keypoints left 14 in
+doubt, and the highest of all keypoints was -2.1; of 59 mirrored ones that got poses all were in
+doubt, from -1.4 on, and 57 refused, from 7.2 on."""
 PLAIN_SHARE = 0.35
 """Of mirrored images at most 27 % of the keypoints had a match with one map image. Where more
 have one, nothing is asked further."""
 
 
-def may_be_mirrored(
+def ask_whether_mirrored(
     reference_map: ReferenceMap,
     features: QueryFeatures,
     matched: Sequence[MatchedImage],
     ratio: float,
-) -> bool:
+    *,
+    are_mutual: bool,
+) -> Callable[[], bool]:
     """Ask the strongest keypoints whether the mirror image of the query may fit the map better.
 
     Args:
@@ -57,21 +58,27 @@ def may_be_mirrored(
         features: of the query.
         matched: map images and matches with them, most matches first.
         ratio: of the ratio test.
+        are_mutual: whether the matches are all that `match_mutual_ratio` finds.
+
+    Returns:
+        Waits for the answer, which is looked for on other cores meanwhile.
     """
     if not matched or len(matched[0].matches) > PLAIN_SHARE * len(features):
-        return False
+        return lambda: False
     if reference_map.config.features != 'rootsift':
-        return True
-    plain = features.descriptors[: KEYPOINTS[0]]
-    # The images with most matches of all keypoints have most of the strongest, too.
-    count, mirrored_count = (
-        _most_matches(reference_map, descriptors, images, ratio, KEYPOINTS[1])
-        for descriptors, images in (
-            (plain, matched[:PLAIN_IMAGES]),
-            (mirror_descriptors(plain), matched[:IMAGES]),
-        )
+        return lambda: True
+    of_query, of_map = STRONGEST
+    plain, asked = features.descriptors[:of_query], matched[:IMAGES]
+    mirrored_counts = _begin_counting(
+        reference_map, mirror_descriptors(plain), asked, ratio, of_map
     )
-    return _sigmas(mirrored_count, count) > DOUBT_SIGMAS
+    if are_mutual:
+        # Nearly as many as a search among the strongest alone would find.
+        both = [(image.matches < STRONGEST).all(axis=1) for image in matched]
+        count = max(int(strong.sum()) for strong in both)
+        return lambda: _sigmas(max(mirrored_counts()), count) > DOUBT_SIGMAS
+    counts = _begin_counting(reference_map, plain, asked, ratio, of_map)
+    return lambda: _sigmas(max(mirrored_counts()), max(counts())) > DOUBT_SIGMAS
 
 
 def is_mirrored(
@@ -80,6 +87,8 @@ def is_mirrored(
     features: QueryFeatures,
     matched: Sequence[MatchedImage],
     ratio: float,
+    *,
+    are_mutual: bool,
 ) -> bool:
     """Tell by all keypoints whether the mirror image of the query fits the map better.
 
@@ -87,15 +96,17 @@ def is_mirrored(
         reference_map: the map.
         query: the image: learned features of its mirror image are found in its pixels.
         features: of the query.
-        matched: map images with matches.
+        matched: map images with matches, at least one.
         ratio: of the ratio test.
+        are_mutual: whether the matches are all that `match_mutual_ratio` finds.
     """
     others = _mirrored_descriptors(reference_map, query, features)
-    count, mirrored_count = (
-        _most_matches(reference_map, descriptors, matched, ratio)
-        for descriptors in (features.descriptors, others)
-    )
-    return _sigmas(mirrored_count, count) > SIGMAS
+    mirrored_counts = _begin_counting(reference_map, others, matched, ratio)
+    if are_mutual:
+        counts = [len(image.matches) for image in matched]
+    else:
+        counts = _begin_counting(reference_map, features.descriptors, matched, ratio)()
+    return _sigmas(max(mirrored_counts()), max(counts)) > SIGMAS
 
 
 def _mirrored_descriptors(
@@ -108,14 +119,14 @@ def _mirrored_descriptors(
     return extractor.unit_descriptors(extractor.extract(mirror_image, len(features)).descriptors)
 
 
-def _most_matches(
+def _begin_counting(
     reference_map: ReferenceMap,
     descriptors: Descriptors,
     images: Sequence[MatchedImage],
     ratio: float,
     num_strongest: int | None = None,
-) -> int:
-    """Count the matches with the map image that has most, all or its strongest keypoints."""
+) -> Callable[[], list[int]]:
+    """Begin to count the matches with all or the strongest keypoints of each map image."""
     ready = reference_map.ready
     compact = ready.compact(descriptors)
 
@@ -126,7 +137,7 @@ def _most_matches(
         strongest = reference.descriptors[:num_strongest]
         return len(match_mutual_ratio(descriptors, strongest, ratio, search))
 
-    return max(do_quickly(count, images), default=0)
+    return begin_quickly(count, images)
 
 
 def _sigmas(mirrored_count: int, count: int) -> float:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.errors import MapError
 from relloc_ros.localizers.base import RigLocalizer, no_features, no_retrieval
-from relloc_ros.localizers.mirrored import is_mirrored, may_be_mirrored, mirrored
+from relloc_ros.localizers.mirrored import ask_whether_mirrored, is_mirrored, mirrored
 from relloc_ros.localizers.point_matching import (
     PointMatches,
     images_of_matches,
@@ -99,8 +99,12 @@ class StructureLocalizer(RigLocalizer):
                 matches, matched = self._match(features, retrieved)
                 ranking = retrieved.tolist()
             asked = features, matched, self._ratio
-            if may_be_mirrored(self.reference_map, *asked) and is_mirrored(
-                self.reference_map, query, *asked
+            are_mutual = retrieved is not None and self.config.matcher == 'mutual_ratio'
+            may_be_mirrored = ask_whether_mirrored(
+                self.reference_map, *asked, are_mutual=are_mutual
+            )
+            if may_be_mirrored() and is_mirrored(
+                self.reference_map, query, *asked, are_mutual=are_mutual
             ):
                 return mirrored(query, timer)
         names = tuple(self.reference_map.image_names[index] for index in ranking)

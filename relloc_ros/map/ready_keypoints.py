@@ -24,9 +24,9 @@ FloatArray = NDArray[np.float32]
 Kept = TypeVar('Kept')
 
 SAMPLE_IMAGES = 32
-OUTLINE_KEYPOINTS = 512
+OUTLINE_KEYPOINTS = 256
 OUTLINES_KEPT = 512
-"""64 KiB each."""
+"""32 KiB each."""
 KEYPOINTS_BYTES = 4 * 2**20
 """Of the cache for each image whose keypoints are kept: 1.5 MiB for 2000, full and compact."""
 
@@ -36,7 +36,8 @@ class ReadyKeypoints:
 
     Attributes:
         of: keypoints of an image by its index.
-        outlines: `outline` of the strongest keypoints of an image, by its index.
+        outlines: `outline` of the strongest keypoints of an image, by its index; rows of zeros
+            where it has fewer, so that those of several images can be stacked.
     """
 
     def __init__(
@@ -81,7 +82,9 @@ class ReadyKeypoints:
 
     def _outline(self, index: int) -> FloatArray:
         strongest = self._features(index).descriptors[:OUTLINE_KEYPOINTS]
-        return self.outline(self._extractor.unit_descriptors(strongest))
+        outline = self.outline(self._extractor.unit_descriptors(strongest))
+        missing = OUTLINE_KEYPOINTS - len(outline)
+        return np.pad(outline, ((0, missing), (0, 0)))
 
     def _features(self, index: int) -> MapFeatures:
         return self._store.features(int(self._images.image_ids[index]), self._camera(index))
