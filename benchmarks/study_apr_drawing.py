@@ -65,7 +65,9 @@ def draw_ways(ours: OursApr, folder: Path) -> Iterator[Picture]:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f'{experiment}.png'
         file.write_bytes(_draw(training, [panel for panel in panels if panel]))
-        each = (_described(name, *found) for panel in panels for name, found in panel.items())
+        each = (
+            _described(name, *found, training) for panel in panels for name, found in panel.items()
+        )
         title = f'`{experiment}`: trained along `{way}`, asked along `{query_way}`.'
         yield Picture(file, title, f'In the median: {", ".join(each)}.')
 
@@ -79,8 +81,7 @@ def _known(
 
 def _draw(training: Points, panels: list[Mapping[str, tuple[Points, Points]]]) -> bytes:
     true = next(iter(panels[0].values()))[1]
-    everything = np.concatenate([training, true])[:, :2]
-    low, high = everything.min(axis=0) - MARGIN_M, everything.max(axis=0) + MARGIN_M
+    low, high = _limits(training, true)
     width, depth = high - low
     scale = (theme.PANEL_INCHES[0] - INCHES_BESIDE) / width
     height = len(panels) * (depth * scale + INCHES_ABOVE)
@@ -100,7 +101,7 @@ def _draw_panel(
 ) -> None:
     entries: dict[str, Artist | tuple[Artist, ...]] = {}
     (entries[TRAINING_LABEL],) = axes.plot(
-        *training[:, :2].T, '.', color=theme.MUTED, alpha=0.35, markersize=4.0, markeredgewidth=0
+        *training[:, :2].T, '.', color=theme.MUTED, alpha=0.6, markersize=4.0, markeredgewidth=0
     )
     (entries[TRUTH_LABEL],) = axes.plot(
         *true[:, :2].T, 'o', color=theme.INK, markerfacecolor='none', markersize=7.0
@@ -119,10 +120,20 @@ def _draw_panel(
     theme.legend_above(axes, entries)
 
 
-def _described(name: str, estimated: Points, true: Points) -> str:
+def _limits(training: Points, true: Points) -> tuple[Points, Points]:
+    everything = np.concatenate([training, true])[:, :2]
+    return everything.min(axis=0) - MARGIN_M, everything.max(axis=0) + MARGIN_M
+
+
+def _described(name: str, estimated: Points, true: Points, training: Points) -> str:
+    """Say how far off they are, and what cannot be seen."""
+    low, high = _limits(training, true)
+    beyond = int(((estimated[:, :2] < low) | (estimated[:, :2] > high)).any(axis=1).sum())
     off = np.linalg.norm(estimated - true, axis=1)
     without = int((~np.isfinite(off)).sum())
     off[~np.isfinite(off)] = np.inf
     median = float(np.median(off))
     how = f'{median:.2f} m off' if np.isfinite(median) else 'mostly without a pose'
-    return f'{name} {how}' + (f' ({without} of {len(off)} without a pose)' if without else '')
+    notes = [f'{without} of {len(off)} without a pose'] if without else []
+    notes += [f'{beyond} of {len(off)} beyond the edges'] if beyond else []
+    return f'{name} {how}' + (f' ({", ".join(notes)})' if notes else '')
