@@ -13,28 +13,22 @@ training that was stopped goes on where it was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
-import json
+from functools import partial
 from pathlib import Path
-import signal
 import sys
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
-from rich.console import Console
-from study_forecast import forecast, show_forecast
+from study_choice import find_sets, keep_choice, known_scale, read_choice
+from study_command import carry_out, console, forecast_only
 from study_page import write_page
 from study_plan import REAL_SETS, Choice, Plan
-from study_runs import Places, run_steps
+from study_runs import Places
 from study_scales import SCALES
 import typer
 
 from relloc_ros.errors import DataError, RellocError
 from relloc_ros.evaluation.report.theme import require_report_packages
 
-console = Console(stderr=True)
-
-CHOICE = 'study.json'
 SORTS = 'scene/, map/, train/, initial/, cell/'
 
 
@@ -103,28 +97,22 @@ def main(
     ] = False,
 ) -> None:
     """Run the study as far as it has not been run, and write its page."""
-    signal.signal(signal.SIGTERM, _stop)
     try:
         require_report_packages()
         choice = choose(results, scale, data, backbone, epochs)
         plan = Plan(choice)
         places = Places(results, data, backbone)
         page = output or results / 'study_essential.md'
-        named = _named(plan, only or [])
         if dry_run:
-            show_forecast(list(forecast(plan, plan.with_needs(named), places)), jobs)
+            forecast_only(plan, places, only, jobs)
             return
+        write = partial(write_page, plan, results, page)
         failed: dict[str, str] = {}
-        if not page_only:
+        if page_only:
+            write()
+        else:
             prepare(plan, places)
-            try:
-                steps = plan.with_needs(named)
-                failed = run_steps(plan, steps, places, jobs=jobs, again=named if again else ())
-            except KeyboardInterrupt:
-                write_page(plan, results, page)
-                console.print('interrupted: what is finished is kept, and trainings go on')
-                raise typer.Exit(128 + signal.SIGINT) from None
-        write_page(plan, results, page)
+            failed = carry_out(plan, places, write, only=only, jobs=jobs, again=again)
     except RellocError as error:
         console.print(f'[red]{error}', highlight=False)
         raise typer.Exit(2) from None
@@ -146,10 +134,8 @@ def choose(
     Raises:
         DataError: it was begun with something else, or the choice cannot be.
     """
-    known = read_choice(results)
-    name = scale or (known.scale if known else 'cpu')
-    if name not in SCALES:
-        raise DataError(f"unknown scale '{name}'; scales: {', '.join(SCALES)}")
+    known = read_choice(results, Choice)
+    name = known_scale(scale or (known.scale if known else 'cpu'), SCALES)
     file = backbone.name if backbone else (known.backbone if known else '')
     if known and (name, file) != (known.scale, known.backbone):
         raise DataError(
@@ -158,22 +144,6 @@ def choose(
         )
     real = {**(known.real if known else {}), **(real_sides(data) if data else {})}
     return Choice(name, epochs or (known.epochs if known else None), file, real)
-
-
-def read_choice(results: Path) -> Choice | None:
-    """Read what a study was begun with; None if there is none.
-
-    Raises:
-        DataError: it is damaged.
-    """
-    file = results / CHOICE
-    if not file.exists():
-        return None
-    try:
-        values: dict[str, Any] = json.loads(file.read_text('utf-8'))
-        return Choice(**values)
-    except (ValueError, TypeError) as error:
-        raise DataError(f'{file} is damaged ({error}): choose another folder') from error
 
 
 def real_sides(data: Path) -> dict[str, int]:
@@ -185,50 +155,15 @@ def real_sides(data: Path) -> dict[str, int]:
     from relloc_ros.map.sources import read_source
 
     found = {}
-    for name in REAL_SETS:
-        if (data / name).is_dir():
-            camera = read_source(data / name, list_file=data / name / 'query.txt')[0].camera
-            found[name] = min(camera.width, camera.height)
-    if not found:
-        raise DataError(f'{data} has none of the sets {", ".join(REAL_SETS)}: leave out --data')
+    for name in find_sets(data, REAL_SETS):
+        camera = read_source(data / name, list_file=data / name / 'query.txt')[0].camera
+        found[name] = min(camera.width, camera.height)
     return found
 
 
 def prepare(plan: Plan, places: Places) -> None:
-    """Keep the choice, and choose the queries of real sets, spread over their lists."""
-    places.results.mkdir(parents=True, exist_ok=True)
-    (places.results / CHOICE).write_text(json.dumps(asdict(plan.choice), indent=2) + '\n', 'utf-8')
-    if places.data is None:
-        return
-    folder = places.results / 'queries'
-    folder.mkdir(exist_ok=True)
-    for name in plan.choice.real:
-        file = places.data / name / 'query.txt'
-        if file.exists():
-            lines = [line for line in file.read_text('utf-8').splitlines() if line.strip()]
-            chosen = spread(lines, plan.scale.queries)
-            (folder / f'{name}.txt').write_text('\n'.join(chosen) + '\n', 'utf-8')
-
-
-def spread(lines: Sequence[str], most: int) -> list[str]:
-    """Choose at most so many lines, evenly."""
-    count = min(most, len(lines))
-    return [lines[index * len(lines) // count] for index in range(count)]
-
-
-def _named(plan: Plan, only: list[str]) -> set[str]:
-    try:
-        return plan.named(only)
-    except KeyError as error:
-        things = sorted({name.partition('/')[2].partition('/')[0] for name in plan.steps})
-        raise DataError(
-            f'no step begins with {error.args[0]!r}; sorts: {SORTS}; names: {", ".join(things)}'
-        ) from error
-
-
-def _stop(number: int, frame: Any) -> None:
-    """Take being told to end as Ctrl-C: what runs gets time to keep what it has."""
-    raise KeyboardInterrupt
+    """Keep the choice, and choose the queries of real sets."""
+    keep_choice(plan.choice, plan.choice.real, places, plan.scale.queries)
 
 
 if __name__ == '__main__':

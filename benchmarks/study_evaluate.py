@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from relloc_ros.localizers import essential, regressed_pairs
+from relloc_ros.localizers import essential, regressed_pairs, structure
 from relloc_ros.vision import pose_from_pairs
 
 __all__ = ['REFUSALS', 'answer_always']
@@ -28,6 +28,9 @@ REFUSALS: tuple[tuple[ModuleType, str, Callable[..., Any]], ...] = (
     (essential, 'undisputed', _unchanged),
     (essential, 'taken_as_calibrated', _unchanged),
     (essential, 'is_mirrored', lambda *_: False),
+    (structure, 'undisputed', _unchanged),
+    (structure, 'taken_as_calibrated', _unchanged),
+    (structure, 'is_mirrored', lambda *_: False),
     (pose_from_pairs, '_may_be_parallel', lambda *_: False),
     (regressed_pairs, '_sees_the_same', lambda *_: True),
 )

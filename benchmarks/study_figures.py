@@ -5,18 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from record import Record
+from study_cells import Cells
 from study_plan import Plan
 from study_scenes import Column
-from study_steps import valid_record
 
 from relloc_ros.evaluation.metrics import PoseError
-from relloc_ros.evaluation.outcomes import Run, read_run
 from relloc_ros.evaluation.published import MEAN, mean_error, read_table
 
 __all__ = ['Ours', 'Published', 'Source']
@@ -80,14 +77,13 @@ def _table(number: str, data_set: str) -> Mapping[tuple[str, str], PoseError]:
     return {(row.method, row.trained_on): row.figures[MEAN] for row in rows}
 
 
-class Ours:
+class Ours(Cells):
     """Figures of cells that were run as the plan wants them."""
 
     def __init__(self, plan: Plan, results: Path) -> None:
         """Take a plan, and the folder of what was run."""
+        super().__init__(plan, results)
         self._plan = plan
-        self._results = results
-        self._runs: dict[str, Run | None] = {}
 
     @property
     def columns(self) -> Sequence[Column]:
@@ -101,43 +97,6 @@ class Ours:
 
     def error(self, method: str, column: Column) -> PoseError | None:
         """Mean over the scenes; infinite where a median is."""
-        errors = [self._median(method, scene) for scene in column.scenes]
+        errors = [self.median(method, scene) for scene in column.scenes]
         known = [error for error in errors if error is not None]
         return mean_error(known) if known and len(known) == len(errors) else None
-
-    def counts(self) -> tuple[int, int, int]:
-        """Cells that were run, their queries, and how many of those have a pose."""
-        runs = [run for step in self._cells if (run := self._run(step)) is not None]
-        scored = [outcome for run in runs for outcome in run.scored]
-        return len(runs), len(scored), sum(outcome.localized for outcome in scored)
-
-    def answers(self, method: str) -> tuple[int, list[PoseError]]:
-        """Queries of a method over all its cells, and the errors of those that have a pose."""
-        steps = [step for step in self._cells if step.split('/')[1] == method]
-        runs = [run for step in steps if (run := self._run(step)) is not None]
-        scored = [outcome for run in runs for outcome in run.scored]
-        errors = [each.error for each in scored if each.localized and each.error is not None]
-        return len(scored), errors
-
-    @cached_property
-    def records(self) -> list[Record]:
-        """Of all steps done as the plan wants them."""
-        found = (valid_record(self._plan, self._results, name) for name in self._plan.steps)
-        return [record for record in found if record is not None]
-
-    @property
-    def _cells(self) -> list[str]:
-        return [step.name for step in self._plan.steps.values() if step.sort == 'cell']
-
-    def _median(self, method: str, scene: str) -> PoseError | None:
-        run = self._run(f'cell/{method}/{scene}')
-        if run is None or not run.scored:
-            return None
-        position, rotation = np.median([outcome.error for outcome in run.scored], axis=0)
-        return float(position), float(rotation)
-
-    def _run(self, step: str) -> Run | None:
-        if step not in self._runs:
-            known = step in self._plan.steps and valid_record(self._plan, self._results, step)
-            self._runs[step] = read_run(self._results / step) if known else None
-        return self._runs[step]

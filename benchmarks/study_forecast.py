@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is left of the study of essential matrices, and how long it would take."""
+"""What is left of a study, and how long it would take."""
 
 from __future__ import annotations
 
@@ -13,18 +13,12 @@ import subprocess
 from record import read_record
 from rich.console import Console
 from rich.table import Table
-from study_plan import Plan
 from study_runs import Places, argv_of
-from study_scenes import REAL
-from study_steps import Step, valid_record
+from study_steps import Step, Steps, valid_record
 from study_trainings import steps_done
-
-from relloc_ros.config import TrainingConfig
 
 __all__ = ['Forecast', 'forecast', 'read_dry_run', 'show_forecast']
 
-VALIDATION_PART = 6
-"""`relloc train` holds out one image in so many."""
 SECONDS = {'s': 1.0, 'min': 60.0, 'h': 3600.0, 'days': 86400.0}
 
 
@@ -47,7 +41,7 @@ class Forecast:
     seconds: float | None
 
 
-def forecast(plan: Plan, steps: Sequence[Step], places: Places) -> Iterator[Forecast]:
+def forecast(plan: Steps, steps: Sequence[Step], places: Places) -> Iterator[Forecast]:
     """Look at what has been done, and time steps of the trainings whose maps are there."""
     for sort in dict.fromkeys(step.sort for step in steps):
         mine = [step for step in steps if step.sort == sort]
@@ -59,7 +53,7 @@ def forecast(plan: Plan, steps: Sequence[Step], places: Places) -> Iterator[Fore
 
 
 def _of_sort(
-    sort: str, steps: Sequence[Step], left: Sequence[Step], plan: Plan, places: Places
+    sort: str, steps: Sequence[Step], left: Sequence[Step], plan: Steps, places: Places
 ) -> Forecast:
     records = (read_record(places.results, name) for name in plan.steps)
     taken = [
@@ -76,12 +70,14 @@ def _of_sort(
     return Forecast(sort, len(steps), done, how, mean(taken) * len(left))
 
 
-def _of_training(plan: Plan, step: Step, places: Places, is_left: bool) -> Forecast:
+def _of_training(plan: Steps, step: Step, places: Places, is_left: bool) -> Forecast:
     if not is_left:
         return Forecast(step.name, 1, 1, '', 0.0)
     needs = [name for name in step.needs if not valid_record(plan, places.results, name)]
     if needs:
-        return Forecast(step.name, 1, 0, f'{_most_steps(plan, step)}{needs[0]} is missing', None)
+        most = plan.most_training_steps(step.name)
+        how = f'at most {most} steps; ' if most is not None else ''
+        return Forecast(step.name, 1, 0, f'{how}{needs[0]} is missing', None)
     found = subprocess.run(
         [*argv_of(step, places), '--dry-run'],
         stdin=subprocess.DEVNULL,
@@ -94,29 +90,16 @@ def _of_training(plan: Plan, step: Step, places: Places, is_left: bool) -> Forec
         reason = found.stderr.strip().split('\n')[-1]
         return Forecast(step.name, 1, 0, f'--dry-run: {reason}', None)
     seconds, steps = known
-    total = steps * plan.scale.epochs
+    total = steps * plan.epochs
     left = max(0, total - steps_done(places.results / step.name))
     how = f'{left} of {total} steps, {seconds:.3g} s each, and validation'
     return Forecast(step.name, 1, 0, how, left * seconds)
 
 
-def _most_steps(plan: Plan, step: Step) -> str:
-    """Say how many steps a training takes if each image gets all its pairs."""
-    lot = next(each.lot for each in plan.trainings if step.name == f'train/{each.name}')
-    scenes = [scene for scene in plan.scenes if scene.lot == lot]
-    if any(scene.kind == REAL for scene in scenes):
-        return ''
-    scale, usual = plan.scale, TrainingConfig()
-    pairs = int(scale.training.get('pairs_per_image', usual.pairs_per_image))
-    batch = int(scale.training.get('batch_size', usual.batch_size))
-    images = len(scenes) * (scale.map_images - scale.map_images // VALIDATION_PART)
-    return f'at most {images * pairs // batch * scale.epochs} steps; '
-
-
 def read_dry_run(text: str) -> tuple[float, int] | None:
     """Find seconds of a step and steps of an epoch in what `relloc train --dry-run` prints."""
     flat = ' '.join(text.split())
-    step = re.search(r'a step \d+ pairs, (\S+) (s|min|h|days)\b', flat)
+    step = re.search(r'a step \d+ (?:pairs|examples), (\S+) (s|min|h|days)\b', flat)
     epoch = re.search(r'an epoch (\d+) steps', flat)
     if step is None or epoch is None:
         return None

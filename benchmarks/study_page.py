@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from page import describe_machine
-from record import Record
 from speed_tables import row
+from study_document import about, describe_findings, fill, machines_of
 from study_figures import Ours, Published
 from study_plan import Plan
 from study_scenes import REAL, UNRELATED, Scene
@@ -21,7 +19,7 @@ from study_tables import (
     state_of_the_art_table,
 )
 from study_trainings import TrainingResult, read_trainings
-from study_verdicts import FINDINGS, verdict
+from study_verdicts import FINDINGS
 
 __all__ = ['make_page', 'write_page']
 
@@ -45,29 +43,19 @@ def write_page(plan: Plan, results: Path, output: Path) -> None:
 
 def make_page(plan: Plan, results: Path) -> str:
     """Write Markdown."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        autoescape=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     ours = Ours(plan, results)
     trainings = read_trainings(plan, results)
-    cells, queries, localized = ours.counts()
-    planned = sum(step.sort == 'cell' for step in plan.steps.values())
-    return environment.get_template(TEMPLATE).render(
+    machines = [
+        *(record.machine for record in ours.records),
+        *(each.machine for each in trainings),
+    ]
+    return fill(
+        TEMPLATE,
+        **about(ours),
         scale=plan.choice.scale,
         what=plan.scale.what,
-        machines=_machines(ours.records, trainings),
-        cells=cells,
-        planned=planned,
-        queries=queries,
-        localized=localized,
-        findings=_findings(ours),
+        machines=machines_of(machines),
+        findings=describe_findings(FINDINGS, ours, Published()),
         table_2='\n'.join(state_of_the_art_table(ours)),
         table_3='\n'.join(generalization_table(ours)),
         table_4='\n'.join(features_table(ours)),
@@ -78,38 +66,7 @@ def make_page(plan: Plan, results: Path) -> str:
         unfinished=[f'{each.network} of {each.lot}' for each in trainings if not each.is_done],
         network_side=plan.scale.network_side,
         regressed_angle_deg=plan.scale.regressed_angle_deg,
-        revisions=list(dict.fromkeys(record.revision or '?' for record in ours.records)),
-        dates=sorted(record.date[:10] for record in ours.records if record.date),
-        minutes=sum(record.seconds for record in ours.records) / 60,
     )
-
-
-def _findings(ours: Ours) -> list[Mapping[str, Any]]:
-    found = []
-    for finding in FINDINGS:
-        here = list(finding.compare(ours))
-        there = list(finding.compare(Published()))
-        found.append(
-            {
-                'letter': finding.letter,
-                'claim': finding.claim,
-                'criterion': finding.criterion,
-                'verdict': verdict(here),
-                'paper': verdict(there),
-                'comparisons': here,
-            }
-        )
-    return found
-
-
-def _machines(records: Sequence[Record], trainings: Sequence[TrainingResult]) -> list[str]:
-    machines = [*(record.machine for record in records), *(each.machine for each in trainings)]
-    return list(dict.fromkeys(_machine(machine) for machine in machines if machine))
-
-
-def _machine(machine: Mapping[str, Any]) -> str:
-    gpu = machine.get('gpu', '')
-    return describe_machine(machine) + (f', GPU {gpu}' if gpu else '')
 
 
 def _scene_table(plan: Plan) -> list[str]:

@@ -13,8 +13,12 @@ from study_scales import SCALES, Scale
 from study_scenes import REAL, UNRELATED, Column, Scene, columns_of, made_scenes, real_scenes
 from study_steps import Step, Steps
 
+from relloc_ros.config import TrainingConfig
+
 __all__ = ['REAL_SETS', 'Choice', 'Plan', 'Training']
 
+VALIDATION_PART = 6
+"""`relloc train` holds out one image in so many."""
 REAL_SETS = ('redkitchen', 'south_building', 'castle_p30')
 
 
@@ -59,6 +63,11 @@ class Plan(Steps):
         """Name of the file that networks begin with; '' for random weights."""
         return self.choice.backbone
 
+    @property
+    def epochs(self) -> int:
+        """Most epochs of a training."""
+        return self.scale.epochs
+
     @cached_property
     def scale(self) -> Scale:
         """Sizes; epochs as chosen."""
@@ -102,6 +111,18 @@ class Plan(Steps):
             *self._cell_steps(),
         )
         return {step.name: step for step in steps}
+
+    def most_training_steps(self, training: str) -> int | None:
+        """Give how many steps a training takes if each image gets all its pairs."""
+        lot = next(each.lot for each in self.trainings if training == f'train/{each.name}')
+        scenes = [scene for scene in self.scenes if scene.lot == lot]
+        if any(scene.kind == REAL for scene in scenes):
+            return None
+        scale, usual = self.scale, TrainingConfig()
+        pairs = int(scale.training.get('pairs_per_image', usual.pairs_per_image))
+        batch = int(scale.training.get('batch_size', usual.batch_size))
+        images = len(scenes) * (scale.map_images - scale.map_images // VALIDATION_PART)
+        return images * pairs // batch * scale.epochs
 
     def _scene_steps(self) -> Iterator[Step]:
         scale = self.scale

@@ -37,6 +37,7 @@ LINE_WIDTH = 60
 COMPLETE = {
     'scene': 'query.txt',
     'map': 'map.yaml',
+    'points': 'map.yaml',
     'train': 'best.safetensors',
     'initial': 'best.safetensors',
     'cell': 'run.json',

@@ -34,7 +34,7 @@ class Step:
 
     @property
     def sort(self) -> str:
-        """`scene`, `map`, `train`, `initial`, `cell` or `analysis`."""
+        """`scene`, `map`, `points`, `train`, `initial`, `cell` or `analysis`."""
         return self.name.partition('/')[0]
 
     @property
@@ -55,6 +55,15 @@ class Steps(ABC):
     @abstractmethod
     def backbone(self) -> str:
         """Name of the file that networks begin with; '' for random weights."""
+
+    @property
+    @abstractmethod
+    def epochs(self) -> int:
+        """Most epochs of a training."""
+
+    def most_training_steps(self, training: str) -> int | None:
+        """Give how many steps a training takes at most; None if its images tell."""
+        return None
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:

@@ -7,13 +7,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 import math
+from typing import Generic, TypeVar
 
 from study_figures import Source
 from study_scenes import Column
 
 from relloc_ros.evaluation.metrics import PoseError
 
-__all__ = ['FINDINGS', 'Comparison', 'Finding', 'factors', 'format_error', 'verdict']
+__all__ = [
+    'FAILS',
+    'FINDINGS',
+    'Comparison',
+    'Finding',
+    'compared',
+    'factors',
+    'format_error',
+    'verdict',
+]
 
 FAILS = 2.0
 """An error that is this many times as large is a failure to generalize."""
@@ -21,6 +31,8 @@ ALIKE = 1.5
 """Errors that differ by no more than this factor are alike."""
 
 NETWORKS = {'essnet': 'EssNet', 'nc_essnet': 'NC-EssNet'}
+Figures = TypeVar('Figures')
+
 LOTS = ('rooms', 'facades', 'unrelated', 'real')
 FEATURES = (
     *('nc_essnet-rooms', 'nc_essnet-facades', 'nc_essnet-real'),
@@ -46,8 +58,8 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A finding of the paper.
+class Finding(Generic[Figures]):
+    """A finding of a paper.
 
     Attributes:
         letter: short name.
@@ -59,7 +71,7 @@ class Finding:
     letter: str
     claim: str
     criterion: str
-    compare: Callable[[Source], Iterator[Comparison]]
+    compare: Callable[[Figures], Iterator[Comparison]]
 
 
 def verdict(comparisons: Sequence[Comparison]) -> str:
@@ -85,7 +97,7 @@ def regression_is_worse(source: Source) -> Iterator[Comparison]:
         for network, name in NETWORKS.items():
             error = source.error(f'{network}-{column.own}', column) if column.own else None
             if error is not None and sift is not None:
-                yield _compared(column, f'{name} beside SIFT + 5pt', error, sift, _is_worse)
+                yield compared(column.name, f'{name} beside SIFT + 5pt', error, sift, _is_worse)
 
 
 def regression_fails_elsewhere(source: Source) -> Iterator[Comparison]:
@@ -100,7 +112,7 @@ def regression_fails_elsewhere(source: Source) -> Iterator[Comparison]:
                 if known is None:
                     continue
                 where, own = known
-                yield _compared(column, f'{name} of {lot} beside {where}', error, own, _fails)
+                yield compared(column.name, f'{name} of {lot} beside {where}', error, own, _fails)
 
 
 def _own_scenes(
@@ -143,10 +155,10 @@ def hybrid_generalizes(source: Source) -> Iterator[Comparison]:
                 continue
             what = f'features of {lot}: regressed beside matched'
             if regressed is not None:
-                yield _compared(column, what, regressed, hybrid, _is_worse)
+                yield compared(column.name, what, regressed, hybrid, _is_worse)
             if home is not None:
                 what = f'matched: features of {lot} beside those of {column.own}'
-                yield _compared(column, what, hybrid, home, _is_alike)
+                yield compared(column.name, what, hybrid, home, _is_alike)
 
 
 def features_are_alike(source: Source) -> Iterator[Comparison]:
@@ -164,24 +176,23 @@ def features_are_alike(source: Source) -> Iterator[Comparison]:
             for select in (max, min)
         )
         what = f'{len(errors)} trainings: largest beside smallest error'
-        yield _compared(column, what, worst, best, _is_alike)
+        yield compared(column.name, what, worst, best, _is_alike)
 
 
-def _compared(
-    column: Column,
+def compared(
+    where: str,
     what: str,
     first: PoseError,
     second: PoseError,
     judge: Callable[[PoseError, PoseError], bool],
 ) -> Comparison:
+    """Compare two errors, with both in words."""
     times = factors(first, second)
     text = f'{what}, {format_error(first)} against {format_error(second)}'
     if times is None:
-        return Comparison(column.name, text, None)
+        return Comparison(where, text, None)
     ratios = ' and '.join(f'{each:.{0 if each >= 10 else 1}f}' for each in times)
-    return Comparison(
-        column.name, f'{text}: {ratios} times'.replace('inf', '∞'), judge(first, second)
-    )
+    return Comparison(where, f'{text}: {ratios} times'.replace('inf', '∞'), judge(first, second))
 
 
 def factors(first: PoseError, second: PoseError) -> PoseError | None:
@@ -212,7 +223,7 @@ def format_error(error: PoseError | None, *, digits: int = 3) -> str:
     return f'{error[0]:.{digits}f}/{error[1]:.2f}'
 
 
-FINDINGS = (
+FINDINGS: tuple[Finding[Source], ...] = (
     Finding(
         'a',
         'On the scenes that it was trained on, a regressed essential matrix is less accurate '

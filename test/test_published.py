@@ -21,8 +21,9 @@ from relloc_ros.evaluation.published import (
 )
 
 ROUNDING = 0.005 + 1e-9
-DATA_SETS = ('cambridge', '7scenes', 'tum_lsi', 'deeploc')
+DATA_SETS = ('shop_facade_rendered', 'cambridge', '7scenes', 'tum_lsi', 'deeploc')
 NUM_ROWS = {
+    ('sattler2019_table1', 'shop_facade_rendered'): 5,
     ('sattler2019_table2', 'cambridge'): 14,
     ('sattler2019_table2', '7scenes'): 21,
     ('sattler2019_table3', 'tum_lsi'): 5,
@@ -79,6 +80,8 @@ def test_means_of_one_paper_are_those_of_the_other(data_set: str) -> None:
 @pytest.mark.parametrize(
     ('table', 'data_set', 'label', 'scene', 'expected'),
     [
+        ('sattler2019_table1', 'shop_facade_rendered', 'MapNet', '3-0.25', (0.33, 1.46)),
+        ('sattler2019_table1', 'shop_facade_rendered', 'Active Search', 'original', (0.01, 0.04)),
         ('sattler2019_table2', 'cambridge', 'AnchorNet', 'Street', (7.86, 24.2)),
         ('sattler2019_table2', 'cambridge', 'Active Search', 'Street', (0.85, 0.8)),
         ('sattler2019_table2', 'cambridge', 'BTBRF', 'StMarysChurch', (0.20, 0.40)),

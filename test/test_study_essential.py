@@ -25,7 +25,17 @@ from relloc_ros.geometry import RigidTransform, exp_so3
 from relloc_ros.structures import PoseEstimate, Status
 
 BENCHMARKS = Path(__file__).parents[1] / 'benchmarks'
-MODULES = ('essential', 'figures', 'forecast', 'page', 'plan', 'runs', 'scales', 'verdicts')
+MODULES = (
+    'choice',
+    'essential',
+    'figures',
+    'forecast',
+    'page',
+    'plan',
+    'runs',
+    'scales',
+    'verdicts',
+)
 MACHINE = {
     'processor': 'some processor',
     'usable_cores': 2,
@@ -352,8 +362,8 @@ def test_checks_that_the_paper_does_not_have_are_taken_out(
 
 
 def test_queries_are_spread_over_a_list(study: Any) -> None:
-    assert study.essential.spread(list('abcdefgh'), 4) == list('aceg')
-    assert study.essential.spread(list('ab'), 4) == list('ab')
+    assert study.choice.spread(list('abcdefgh'), 4) == list('aceg')
+    assert study.choice.spread(list('ab'), 4) == list('ab')
 
 
 def test_dry_run_of_a_training_is_understood(study: Any) -> None:
