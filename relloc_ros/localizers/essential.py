@@ -79,7 +79,6 @@ class EssentialLocalizer(RigLocalizer):
             self._ratio,
             config.weights_folder,
         )
-        self._are_mutual = config.matcher == 'mutual_ratio'
 
     def sight(self, query: QueryImage, seed: int) -> Sighting:
         """Find matches, and points that map images triangulate; or ask the network."""
@@ -111,11 +110,12 @@ class EssentialLocalizer(RigLocalizer):
             retrieved: (k,) indices of map images, most similar first.
             timer: of the stages.
         """
+        ratio, are_mutual = self._ratio, self.config.matcher == 'mutual_ratio'
         with timer('matching'):
             chosen = self._choose(features, retrieved)
             matched = self._match(features, chosen[: self._together])
             may_be_mirrored = ask_whether_mirrored(
-                self.reference_map, features, matched, self._ratio, are_mutual=self._are_mutual
+                self.reference_map, features, matched, ratio, are_mutual=are_mutual
             )
         points = self._triangulate(features, matched, timer)
         num_matched = self._together
@@ -124,11 +124,11 @@ class EssentialLocalizer(RigLocalizer):
         if is_doubtful:
             with timer('matching'):
                 matched = sort_by_matches(matched + self._match(features, chosen[num_matched:]))
-                if is_mirrored(
-                    *(self.reference_map, query, features, matched, self._ratio),
-                    are_mutual=self._are_mutual,
-                ):
-                    return mirrored(query, timer)
+                is_other = is_mirrored(
+                    self.reference_map, query, features, matched, ratio, are_mutual=are_mutual
+                )
+            if is_other:
+                return mirrored(query, timer)
             num_matched = len(chosen)
             points = self._triangulate(features, matched, timer)
         while num_matched < len(chosen) and not self._suffice(points, matched):

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -217,15 +219,17 @@ def choose_reference_images(
     ready = reference_map.ready
     strongest = ready.outline(query.descriptors[:RANKING_KEYPOINTS])
 
-    def count(indices: NDArray[np.intp]) -> NDArray[np.intp]:
-        outlines = np.stack([ready.outlines(index) for index in indices.tolist()])
-        return count_mutual_ratio(strongest, outlines, ratio)
+    def count(indices: Sequence[int]) -> list[int]:
+        outlines = np.stack([ready.outlines(index) for index in indices])
+        return count_mutual_ratio(strongest, outlines, ratio).tolist()
 
+    indices: list[int] = retrieved.tolist()
     parts = [
-        retrieved[start : start + RANKED_TOGETHER]
-        for start in range(0, len(retrieved), RANKED_TOGETHER)
+        indices[start : start + RANKED_TOGETHER]
+        for start in range(0, len(indices), RANKED_TOGETHER)
     ]
-    ranked = retrieved[np.argsort(-np.concatenate(do_quickly(count, parts)), kind='stable')]
+    counts = np.array(list(chain.from_iterable(do_quickly(count, parts))))
+    ranked = retrieved[np.argsort(-counts, kind='stable')]
     return ranked[select_diverse(reference_map.centres[ranked], max_images, distance_limits)]
 
 
