@@ -20,19 +20,27 @@ from relloc_ros.vision import pose_from_pairs
 __all__ = ['REFUSALS', 'answer_always']
 
 
-def _unchanged(solution: Any, *_: Any) -> Any:
+def _unchanged(solution: Any, *_: Any, **__: Any) -> Any:
     return solution
+
+
+def _never(*_: Any, **__: Any) -> bool:
+    return False
+
+
+def _always(*_: Any, **__: Any) -> bool:
+    return True
 
 
 REFUSALS: tuple[tuple[ModuleType, str, Callable[..., Any]], ...] = (
     (essential, 'undisputed', _unchanged),
     (essential, 'taken_as_calibrated', _unchanged),
-    (essential, 'is_mirrored', lambda *_: False),
+    (essential, 'is_mirrored', _never),
     (structure, 'undisputed', _unchanged),
     (structure, 'taken_as_calibrated', _unchanged),
-    (structure, 'is_mirrored', lambda *_: False),
-    (pose_from_pairs, '_may_be_parallel', lambda *_: False),
-    (regressed_pairs, '_sees_the_same', lambda *_: True),
+    (structure, 'is_mirrored', _never),
+    (pose_from_pairs, '_may_be_parallel', _never),
+    (regressed_pairs, '_sees_the_same', _always),
 )
 """Checks, by module and name, and what stands in for them."""
 

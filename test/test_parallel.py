@@ -15,7 +15,14 @@ import pytest
 
 from relloc_ros import dask_pool
 from relloc_ros.errors import MissingDependencyError
-from relloc_ros.parallel import UNDER_WAY, Task, ThreadTasks, do_quickly, kept_threads
+from relloc_ros.parallel import (
+    UNDER_WAY,
+    Task,
+    ThreadTasks,
+    begin_quickly,
+    do_quickly,
+    kept_threads,
+)
 
 
 def slow_first(tools, item):
@@ -101,3 +108,14 @@ def test_quick_results_come_in_the_order_of_the_items(count):
 def test_errors_of_what_is_done_quickly_come_out():
     with pytest.raises(ZeroDivisionError):
         do_quickly(lambda item: 1 // item, [1, 2, 0])
+
+
+def test_what_is_begun_goes_on_by_itself_and_is_waited_for():
+    done = threading.Event()
+    results = begin_quickly(lambda item: done.set() or -item, range(5))
+    assert done.wait(10.0)
+    assert results() == [0, -1, -2, -3, -4]
+    assert begin_quickly(str, [])() == []
+    failing = begin_quickly(lambda item: 1 // item, [1, 0, 2])
+    with pytest.raises(ZeroDivisionError):
+        failing()

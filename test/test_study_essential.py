@@ -22,14 +22,19 @@ from relloc_ros.errors import DataError
 from relloc_ros.evaluation.metrics import PoseError
 from relloc_ros.evaluation.outcomes import Outcome, Run, write_run
 from relloc_ros.geometry import RigidTransform, exp_so3
-from relloc_ros.structures import PoseEstimate, Status
+from relloc_ros.map.reference_map import ReferenceMap
+from relloc_ros.map.sources import read_image, read_source
+from relloc_ros.pipeline import Relocalizer
+from relloc_ros.structures import PoseEstimate, QueryImage, Status
 
+OFFICE = Path(__file__).parents[1] / 'examples' / 'fr3_office'
 BENCHMARKS = Path(__file__).parents[1] / 'benchmarks'
 MODULES = (
     'choice',
     'essential',
     'figures',
     'forecast',
+    'methods',
     'page',
     'plan',
     'runs',
@@ -359,6 +364,25 @@ def test_checks_that_the_paper_does_not_have_are_taken_out(
     assert found is not None
     monkeypatch.undo()
     assert estimate_pose_from_pairs(essentials, maps_from_ref, max_angle=0.3) is None
+
+
+@pytest.mark.parametrize('localizer', ['essential', 'structure'])
+def test_mirrored_images_are_asked_as_others(
+    study: Any, monkeypatch: pytest.MonkeyPatch, office_points_map: Path, localizer: str
+) -> None:
+    evaluate = importlib.import_module('study_evaluate')
+    image = read_source(OFFICE, list_file=OFFICE / 'query.txt')[0]
+    query = QueryImage(
+        np.ascontiguousarray(read_image(image)[:, ::-1]), image.camera, image.stamp_ns
+    )
+    with ReferenceMap.open(office_points_map) as reference_map:
+        settings = {**study.methods.EVERY_QUERY, 'localizer': localizer}
+        relocalizer = Relocalizer(reference_map, make_config(LocalizationConfig, settings))
+        assert 'mirrored' in relocalizer.process(query).reason
+        for module, name, _ in evaluate.REFUSALS:
+            monkeypatch.setattr(module, name, getattr(module, name))
+        evaluate.answer_always()
+        assert 'mirrored' not in relocalizer.process(query).reason
 
 
 def test_queries_are_spread_over_a_list(study: Any) -> None:
