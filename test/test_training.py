@@ -90,6 +90,14 @@ def test_training_needs_no_pairs_and_ends_where_validation_gets_no_better(tmp_pa
     assert outcome.best_loss == min(losses) == losses[outcome.best_epoch - 1]
 
 
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    fit_line(tmp_path / 'run', max_epochs=1)
+    with RunFolder(tmp_path / 'run').held(), pytest.raises(DataError, match='another process is'):
+        fit_line(tmp_path / 'run', max_epochs=2)
+    outcome, _ = fit_line(tmp_path / 'run', max_epochs=2)
+    assert outcome.epochs == 2
+
+
 def test_dropout_and_order_are_the_same_each_time_and_others_with_another_seed(tmp_path):
     curves = []
     for name, seed in (('a', 0), ('b', 0), ('c', 1)):

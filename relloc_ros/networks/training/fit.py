@@ -82,12 +82,14 @@ def fit(
         progress: makes the bar.
 
     Raises:
-        DataError: an image is not readable, the checkpoint is damaged, or the loss is no number.
+        DataError: an image is not readable, the checkpoint is damaged, the loss is no number, or
+            another process trains in the same folder.
         ConfigError: a batch cannot be shared by the devices, or there are not so many.
         WorkerError: one of several processes ended with an error.
     """
     arguments = (training, validation, config, run, about, progress)
-    return Outcome(**launch(config, len(training), _fit, objective, *arguments))
+    with run.held():
+        return Outcome(**launch(config, len(training), _fit, objective, *arguments))
 
 
 def time_step(

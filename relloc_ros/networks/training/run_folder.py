@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+import fcntl
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +141,27 @@ class RunFolder:
         if not isinstance(content, dict):
             raise DataError(f'{self.description} is damaged: begin another run')
         return content
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the only one that trains in the folder while the block runs.
+
+        Raises:
+            DataError: another process does.
+        """
+        # A lock of the kernel, which ends with the process that holds it, however it ends.
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DataError(
+                    f'another process is training in {self.folder}: wait until it has ended, or '
+                    'choose another output'
+                ) from error
+            yield
+        finally:
+            os.close(folder)
 
     def save(self, state: TrainingState, network: Module, optimizer: Optimizer) -> None:
         """Replace the checkpoint by the present state, in one step."""
