@@ -85,8 +85,8 @@ class EssentialConfig:
     )
     sufficient_points: int = setting(
         100,
-        'Triangulated keypoints that suffice: the max_pairs map images are matched a third at a '
-        'time, until they give as many. 0 always matches all.',
+        'Triangulated keypoints that suffice: if half of the max_pairs map images give as many, '
+        'the other half is not matched. 0 always matches all.',
         ge=0,
         le=100_000,
     )

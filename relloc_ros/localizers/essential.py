@@ -48,8 +48,10 @@ SUFFICIENT_SHARE = 0.5
 """Where fewer of the keypoints that two map images show give points, the scene repeats itself or
 poses of the map are poor: on walls of tiles 37 %, with wrong poses; on redkitchen 83 %."""
 
-PARTS = 3
-"""So many parts of the map images are matched one after the other, until their points suffice."""
+PARTS = 2
+"""So many parts of the map images are matched one after the other, until their points suffice. A
+third of them would suffice as often; but of a repeated scene too few then say so, and a wrong pose
+gets through."""
 
 
 class EssentialLocalizer(RigLocalizer):
