@@ -49,9 +49,7 @@ SUFFICIENT_SHARE = 0.5
 poses of the map are poor: on walls of tiles 37 %, with wrong poses; on redkitchen 83 %."""
 
 PARTS = 2
-"""So many parts of the map images are matched one after the other, until their points suffice. A
-third of them would suffice as often; but of a repeated scene too few then say so, and a wrong pose
-gets through."""
+"""So many parts of the map images are matched one after the other, until their points suffice."""
 
 
 class EssentialLocalizer(RigLocalizer):

@@ -24,9 +24,9 @@ FloatArray = NDArray[np.float32]
 Kept = TypeVar('Kept')
 
 SAMPLE_IMAGES = 32
-OUTLINE_KEYPOINTS = 256
+OUTLINE_KEYPOINTS = 512
 OUTLINES_KEPT = 512
-"""32 KiB each."""
+"""64 KiB each."""
 KEYPOINTS_BYTES = 4 * 2**20
 """Of the cache for each image whose keypoints are kept: 1.5 MiB for 2000, full and compact."""
 
