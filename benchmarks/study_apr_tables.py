@@ -23,6 +23,7 @@ __all__ = [
     'ways_table',
 ]
 
+OUR_DIGITS, PAPER_DIGITS = 3, 2
 KITCHEN = 'redkitchen'
 
 
@@ -40,7 +41,7 @@ def published_dense_table(plan: AprPlan) -> list[str]:
     """Write table 1 of the paper, in the same columns."""
     published, names = AprPublished(), (GENERAL, *DENSE)
     rows = [
-        [published_name(method), *_cells(published, method, names)]
+        [published_name(method), *_cells(published, method, names, PAPER_DIGITS)]
         for method in plan.methods
         if published_name(method)
     ]
@@ -52,7 +53,10 @@ def real_table(plan: AprPlan, ours: OursApr) -> list[str]:
     published = AprPublished()
     rows = []
     for method in plan.methods:
-        name, (there,) = published_name(method), _cells(published, method, (KITCHEN,))
+        name, (there,) = (
+            published_name(method),
+            _cells(published, method, (KITCHEN,), PAPER_DIGITS),
+        )
         beside = f'{name}: {there}' if there else ''
         rows.append([method, *_cells(ours, method, tuple(REAL_SETS)), beside])
     return _table(('method', *REAL_SETS, 'Sattler et al.: RedKitchen'), rows)
@@ -100,8 +104,10 @@ def _errors(
     return _table(('method', *names), [counts, *rows])
 
 
-def _cells(source: AprSource, method: str, names: Sequence[str]) -> list[str]:
-    return [format_error(source.error(method, name), digits=2) for name in names]
+def _cells(
+    source: AprSource, method: str, names: Sequence[str], digits: int = OUR_DIGITS
+) -> list[str]:
+    return [format_error(source.error(method, name), digits=digits) for name in names]
 
 
 def _num_images(plan: AprPlan, results: Path, name: str) -> str:

@@ -248,8 +248,8 @@ def test_page_shows_medians_and_figures(
     plan = make_plan(study, real=REAL)
     plant(study, plan, tmp_path, as_in_the_paper)
     page = page_of(study, plan, tmp_path)
-    assert row_of(page, 'posenet_learned') == ['1.95/4.00'] * 3
-    assert row_of(page, 'structure') == ['0.01/0.10'] * 3
+    assert row_of(page, 'posenet_learned') == ['1.950/4.00'] * 3
+    assert row_of(page, 'structure') == ['0.010/0.10'] * 3
     assert row_of(page, 'mapnet', 1) == ['0.05'] * 3, 'off the training positions'
     assert row_of(page, '*the queries, truly*') == ['2.00'] * 3
     for name in study.plan.WAYS:
@@ -271,5 +271,5 @@ def test_only_cells_of_this_plan_are_shown(study: Any, tmp_path: Path) -> None:
     (tmp_path / analysis / 'analysis.json').write_text(json.dumps(values))
     note(study, plan, tmp_path, analysis)
     page = page_of(study, plan, tmp_path)
-    assert row_of(page, 'retrieval') == ['', '0.50/0.00', '']
+    assert row_of(page, 'retrieval') == ['', '0.500/0.00', '']
     assert '| mapnet | line | It cannot leave. | 1 of 2 |' in page
