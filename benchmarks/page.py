@@ -56,17 +56,10 @@ def write_page(results: Path, output: Path) -> None:
     output.write_text(make_page(records, figures), encoding='utf-8')
 
 
-def make_page(records: Sequence[Record], figures: Mapping[str, Any]) -> str:
-    """Write Markdown.
-
-    Args:
-        records: of the parts, in their order.
-        figures: of those that were measured, by name.
-    """
+def fill(template: str, **values: Any) -> str:
+    """Write Markdown by a template beside this file."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    measured = [record for record in records if record.is_measured]
-    latency, profiles = (_by_set(figures, prefix) for prefix in ('latency_', 'profiles_'))
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -75,8 +68,21 @@ def make_page(records: Sequence[Record], figures: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    return environment.get_template(template).render(**values)
+
+
+def make_page(records: Sequence[Record], figures: Mapping[str, Any]) -> str:
+    """Write Markdown.
+
+    Args:
+        records: of the parts, in their order.
+        figures: of those that were measured, by name.
+    """
+    measured = [record for record in records if record.is_measured]
+    latency, profiles = (_by_set(figures, prefix) for prefix in ('latency_', 'profiles_'))
     judged = judge(figures)
-    return environment.get_template(TEMPLATE).render(
+    return fill(
+        TEMPLATE,
         is_quick=any(record.quick for record in measured),
         machines=_machines(measured),
         busy=[record.name for record in measured if _was_busy(record)],

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from page import fill
 from record import read_record
 from study_apr_drawing import draw_ways
 from study_apr_figures import AprPublished, OursApr
@@ -19,7 +20,7 @@ from study_apr_tables import (
     ways_table,
 )
 from study_apr_verdicts import FINDINGS
-from study_document import about, describe_findings, fill, machines_of
+from study_document import about, describe_findings, machines_of
 from study_steps import valid_record
 
 __all__ = ['write_page']

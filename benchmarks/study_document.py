@@ -1,11 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the pages of all studies share: templates, machines, dates, what comparisons came to."""
+"""What the pages of all studies share: machines, dates, what comparisons came to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from page import describe_machine
@@ -13,22 +12,7 @@ from record import Record
 from study_cells import Cells
 from study_verdicts import Finding, verdict
 
-__all__ = ['about', 'describe_findings', 'fill', 'machines_of']
-
-
-def fill(template: str, **values: Any) -> str:
-    """Write Markdown by a template beside this file."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        autoescape=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(**values)
+__all__ = ['about', 'describe_findings', 'machines_of']
 
 
 def about(cells: Cells) -> dict[str, Any]:

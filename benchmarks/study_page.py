@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from page import fill
 from speed_tables import row
-from study_document import about, describe_findings, fill, machines_of
+from study_document import about, describe_findings, machines_of
 from study_figures import Ours, Published
 from study_plan import Plan
 from study_scenes import REAL, UNRELATED, Scene

@@ -32,7 +32,7 @@ def test_equals_a_plain_search(ratio):
     query /= np.linalg.norm(query, axis=1, keepdims=True)
     expected = plain_search(query, reference, ratio)
     assert [tuple(pair) for pair in match_mutual_ratio(query, reference, ratio)] == expected
-    assert count_mutual_ratio(query, reference[None], ratio).tolist() == [len(expected)]
+    assert count_mutual_ratio(query, reference, ratio) == len(expected)
     assert len(expected) >= 50
 
 
@@ -49,24 +49,14 @@ def test_a_repeated_descriptor_is_ambiguous():
     reference[1] = reference[0]
     matches = match_mutual_ratio(reference[:1], reference, 0.9)
     assert len(matches) == 0
-    assert count_mutual_ratio(reference[:1], reference[None], 0.9).tolist() == [0]
+    assert count_mutual_ratio(reference[:1], reference, 0.9) == 0
 
 
 @pytest.mark.parametrize(('num_query', 'num_reference'), [(0, 5), (5, 0), (5, 1), (0, 0)])
 def test_too_few_to_compare(num_query, num_reference):
     query, reference = descriptors(num_query, 0), descriptors(num_reference, 1)
     assert match_mutual_ratio(query, reference, 0.8).shape == (0, 2)
-    assert count_mutual_ratio(query, reference[None], 0.8).tolist() == [0]
-
-
-def test_several_images_are_counted_as_each_by_itself():
-    query = descriptors(40, 5)
-    images = [np.concatenate([query[:count], descriptors(20, 100 + count)]) for count in (5, 30)]
-    few = np.concatenate([query[:10], np.zeros((10, 128), dtype=np.float32)])
-    expected = [len(match_mutual_ratio(query, image, 0.8)) for image in (*images, query[:10])]
-    padded = [np.pad(image, ((0, 50 - len(image)), (0, 0))) for image in (*images, few)]
-    assert count_mutual_ratio(query, np.stack(padded), 0.8).tolist() == expected
-    assert expected == [5, 30, 10]
+    assert count_mutual_ratio(query, reference, 0.8) == 0
 
 
 def test_unit_descriptors_survive_zeros():

@@ -48,9 +48,6 @@ SUFFICIENT_SHARE = 0.5
 """Where fewer of the keypoints that two map images show give points, the scene repeats itself or
 poses of the map are poor: on walls of tiles 37 %, with wrong poses; on redkitchen 83 %."""
 
-PARTS = 2
-"""So many parts of the map images are matched one after the other, until their points suffice."""
-
 
 class EssentialLocalizer(RigLocalizer):
     """Retrieval, matches with diverse map images, local structure or essential matrices, pose."""
@@ -71,7 +68,7 @@ class EssentialLocalizer(RigLocalizer):
         self._triangulates = config.essential.refinement == 'local_structure'
         settings = config.essential
         may_stop = self._triangulates and settings.sufficient_points > 0
-        self._together = -(-settings.max_pairs // PARTS) if may_stop else settings.max_pairs
+        self._first = -(-settings.max_pairs // 2) if may_stop else settings.max_pairs
         self._ratio = config.match_ratio or reference_map.extractor.match_ratio
         self._matcher = create_matcher(
             config.matcher,
@@ -113,29 +110,21 @@ class EssentialLocalizer(RigLocalizer):
         ratio, are_mutual = self._ratio, self.config.matcher == 'mutual_ratio'
         with timer('matching'):
             chosen = self._choose(features, retrieved)
-            matched = self._match(features, chosen[: self._together])
+            first, rest = chosen[: self._first], chosen[self._first :]
+            matched = self._match(features, first)
             may_be_mirrored = ask_whether_mirrored(
                 self.reference_map, features, matched, ratio, are_mutual=are_mutual
             )
         points = self._triangulate(features, matched, timer)
-        num_matched = self._together
         with timer('matching'):
             is_doubtful = may_be_mirrored()
-        if is_doubtful:
+        if is_doubtful or (len(rest) and not self._suffice(points, matched)):
             with timer('matching'):
-                matched = sort_by_matches(matched + self._match(features, chosen[num_matched:]))
-                is_other = is_mirrored(
+                matched = sort_by_matches(matched + self._match(features, rest))
+                if is_doubtful and is_mirrored(
                     self.reference_map, query, features, matched, ratio, are_mutual=are_mutual
-                )
-            if is_other:
-                return mirrored(query, timer)
-            num_matched = len(chosen)
-            points = self._triangulate(features, matched, timer)
-        while num_matched < len(chosen) and not self._suffice(points, matched):
-            more = chosen[num_matched : num_matched + self._together]
-            with timer('matching'):
-                matched = sort_by_matches(matched + self._match(features, more))
-            num_matched += len(more)
+                ):
+                    return mirrored(query, timer)
             points = self._triangulate(features, matched, timer)
         names = tuple(self.reference_map.image_names[index] for index in retrieved)
         return Sighting.of_matches(

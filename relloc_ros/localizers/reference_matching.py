@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +38,6 @@ RANKING_KEYPOINTS = 256
 """So many of the query's strongest keypoints decide the order of the retrieved images. With 192,
 and outlines of half the size, accuracy is the same; but a wrong pose in a tiled scene got through
 (benchmarks/degeneracy.py)."""
-RANKED_TOGETHER = 2
-"""So many images at once: fewer, and threads wait for the interpreter, not for the processor."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,18 +216,11 @@ def choose_reference_images(
     """
     ready = reference_map.ready
     strongest = ready.outline(query.descriptors[:RANKING_KEYPOINTS])
-
-    def count(indices: Sequence[int]) -> list[int]:
-        outlines = np.stack([ready.outlines(index) for index in indices])
-        return count_mutual_ratio(strongest, outlines, ratio).tolist()
-
-    indices: list[int] = retrieved.tolist()
-    parts = [
-        indices[start : start + RANKED_TOGETHER]
-        for start in range(0, len(indices), RANKED_TOGETHER)
-    ]
-    counts = np.array(list(chain.from_iterable(do_quickly(count, parts))))
-    ranked = retrieved[np.argsort(-counts, kind='stable')]
+    counts = do_quickly(
+        lambda index: count_mutual_ratio(strongest, ready.outlines(index), ratio),
+        retrieved.tolist(),
+    )
+    ranked = retrieved[np.argsort(-np.array(counts), kind='stable')]
     return ranked[select_diverse(reference_map.centres[ranked], max_images, distance_limits)]
 
 

@@ -36,8 +36,7 @@ class ReadyKeypoints:
 
     Attributes:
         of: keypoints of an image by its index.
-        outlines: `outline` of the strongest keypoints of an image, by its index; rows of zeros
-            where it has fewer, so that those of several images can be stacked.
+        outlines: `outline` of the strongest keypoints of an image, by its index.
     """
 
     def __init__(
@@ -82,9 +81,7 @@ class ReadyKeypoints:
 
     def _outline(self, index: int) -> FloatArray:
         strongest = self._features(index).descriptors[:OUTLINE_KEYPOINTS]
-        outline = self.outline(self._extractor.unit_descriptors(strongest))
-        missing = OUTLINE_KEYPOINTS - len(outline)
-        return np.pad(outline, ((0, missing), (0, 0)))
+        return self.outline(self._extractor.unit_descriptors(strongest))
 
     def _features(self, index: int) -> MapFeatures:
         return self._store.features(int(self._images.image_ids[index]), self._camera(index))

@@ -166,32 +166,27 @@ def match_mutual_ratio(
 
 
 def count_mutual_ratio(
-    query: NDArray[np.float32], references: NDArray[np.float32], ratio: float
-) -> NDArray[np.intp]:
-    """Count the matches with each of several images, as `match_mutual_ratio` finds them.
+    query: NDArray[np.float32], reference: NDArray[np.float32], ratio: float
+) -> int:
+    """Count the matches of few descriptors, as `match_mutual_ratio` finds them.
 
     Args:
         query: (N, D) float32 of unit length.
-        references: (K, M, D) float32 of unit length; rows of zeros match nothing.
+        reference: (M, D) float32 of unit length.
         ratio: as in `match_mutual_ratio`.
-
-    Returns:
-        (K,) counts.
     """
-    images, size, dimension = references.shape
-    if len(query) == 0 or size < 2:
-        return np.zeros(images, dtype=np.intp)
-    similarity = query @ references.reshape(images * size, dimension).T
-    similarity = similarity.reshape(len(query), images, size)
-    rows, each = np.arange(len(query))[:, None], np.arange(images)
-    nearest = similarity.argmax(axis=2)
-    best = similarity[rows, each, nearest]
-    mutual = best >= similarity.max(axis=0)[each, nearest]
-    similarity[rows, each, nearest] = -np.inf
+    if len(query) == 0 or len(reference) < 2:
+        return 0
+    similarity = query @ reference.T
+    rows = np.arange(len(query))
+    nearest = similarity.argmax(axis=1)
+    best = similarity[rows, nearest]
+    mutual = best >= similarity.max(axis=0)[nearest]
+    similarity[rows, nearest] = -np.inf
     nearer, further = (
-        np.maximum(1.0 - cosine, ROUNDING) for cosine in (best, similarity.max(axis=2))
+        np.maximum(1.0 - cosine, ROUNDING) for cosine in (best, similarity.max(axis=1))
     )
-    return np.count_nonzero(mutual & (nearer <= ratio * ratio * further), axis=0)
+    return int(np.count_nonzero(mutual & (nearer <= ratio * ratio * further)))
 
 
 def _two_nearest(
