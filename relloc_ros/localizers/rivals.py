@@ -175,7 +175,7 @@ def _rival(
     others = [_with_points(view, rest, config) for view, rest, _ in rests]
     rival = solve_from_points(
         others,
-        replace(config, min_inliers=least),
+        replace(config, min_inliers=least, min_match_agreement=0.0),
         seed,
         threshold_px=config.essential.reprojection_threshold_px,
         called='triangulated keypoints',

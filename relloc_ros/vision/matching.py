@@ -26,7 +26,7 @@ __all__ = [
 
 ROUNDING = 1e-6
 COMPACT_DIMENSIONS = 32
-BLOCK_ROWS = 256
+BLOCK_ROWS = 512
 """So many descriptors of the query at once: their products with all others stay in the cache."""
 
 
@@ -196,9 +196,11 @@ def _two_nearest(
     nearest, second = np.empty((2, len(query)), dtype=np.intp)
     best = np.empty(len(query), dtype=np.float32)
     best_of_reference = np.full(len(reference), -np.inf, dtype=np.float32)
+    products = np.empty((min(BLOCK_ROWS, len(query)), len(reference)), dtype=np.float32)
     for start in range(0, len(query), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
-        similarity = query[block] @ reference.T
+        similarity = products[: len(query[block])]
+        np.matmul(query[block], reference.T, out=similarity)
         np.maximum(best_of_reference, similarity.max(axis=0), out=best_of_reference)
         rows = np.arange(len(similarity))
         nearest[block] = similarity.argmax(axis=1)
