@@ -78,7 +78,7 @@ class EssentialConfig:
         'points.',
     )
     max_pairs: int = setting(
-        12,
+        16,
         'Map images used for one query, after diversity and re-ranking.',
         ge=2,
         le=50,

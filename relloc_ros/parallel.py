@@ -151,13 +151,12 @@ def kept_threads() -> ThreadPoolExecutor:
 def begin_quickly(
     do: Callable[[Item], Result], items: Sequence[Item]
 ) -> Callable[[], list[Result]]:
-    """Begin to do for each item what takes a millisecond and lets go of the interpreter.
+    """Begin to do for each item, in one thread, what the caller can do without for a while.
 
     Returns:
         Waits for the results, which come in the order of the items.
     """
-    begun = [kept_threads().submit(_do_all, do, share) for share in _shares(items)]
-    return lambda: _in_order([share.result() for share in begun])
+    return kept_threads().submit(_do_all, do, items).result
 
 
 def do_quickly(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

@@ -20,7 +20,7 @@ from relloc_ros.localizers.reference_matching import MatchedImage, QueryFeatures
 from relloc_ros.localizers.sighting import Sighting
 from relloc_ros.localizers.stage_timer import StageTimer
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.parallel import begin_quickly
+from relloc_ros.parallel import begin_quickly, do_quickly
 from relloc_ros.structures import QueryImage, Status
 from relloc_ros.vision.features import mirror_descriptors
 from relloc_ros.vision.matching import match_mutual_ratio
@@ -69,15 +69,15 @@ def ask_whether_mirrored(
         return lambda: True
     of_query, of_map = STRONGEST
     plain, asked = features.descriptors[:of_query], matched[:IMAGES]
-    mirrored_counts = _begin_counting(
-        reference_map, mirror_descriptors(plain), asked, ratio, of_map
+    mirrored_counts = begin_quickly(
+        _counter(reference_map, mirror_descriptors(plain), ratio, of_map), asked
     )
     if are_mutual:
         # Nearly as many as a search among the strongest alone would find.
         both = [(image.matches < STRONGEST).all(axis=1) for image in matched]
         count = max(int(strong.sum()) for strong in both)
         return lambda: _sigmas(max(mirrored_counts()), count) > DOUBT_SIGMAS
-    counts = _begin_counting(reference_map, plain, asked, ratio, of_map)
+    counts = begin_quickly(_counter(reference_map, plain, ratio, of_map), asked)
     return lambda: _sigmas(max(mirrored_counts()), max(counts())) > DOUBT_SIGMAS
 
 
@@ -101,12 +101,12 @@ def is_mirrored(
         are_mutual: whether the matches are all that `match_mutual_ratio` finds.
     """
     others = _mirrored_descriptors(reference_map, query, features)
-    mirrored_counts = _begin_counting(reference_map, others, matched, ratio)
+    mirrored_counts = do_quickly(_counter(reference_map, others, ratio), matched)
     if are_mutual:
         counts = [len(image.matches) for image in matched]
     else:
-        counts = _begin_counting(reference_map, features.descriptors, matched, ratio)()
-    return _sigmas(max(mirrored_counts()), max(counts)) > SIGMAS
+        counts = do_quickly(_counter(reference_map, features.descriptors, ratio), matched)
+    return _sigmas(max(mirrored_counts), max(counts)) > SIGMAS
 
 
 def _mirrored_descriptors(
@@ -119,14 +119,13 @@ def _mirrored_descriptors(
     return extractor.unit_descriptors(extractor.extract(mirror_image, len(features)).descriptors)
 
 
-def _begin_counting(
+def _counter(
     reference_map: ReferenceMap,
     descriptors: Descriptors,
-    images: Sequence[MatchedImage],
     ratio: float,
     num_strongest: int | None = None,
-) -> Callable[[], list[int]]:
-    """Begin to count the matches with all or the strongest keypoints of each map image."""
+) -> Callable[[MatchedImage], int]:
+    """Give what counts the matches with all or the strongest keypoints of a map image."""
     ready = reference_map.ready
     compact = ready.compact(descriptors)
 
@@ -137,7 +136,7 @@ def _begin_counting(
         strongest = reference.descriptors[:num_strongest]
         return len(match_mutual_ratio(descriptors, strongest, ratio, search))
 
-    return begin_quickly(count, images)
+    return count
 
 
 def _sigmas(mirrored_count: int, count: int) -> float:

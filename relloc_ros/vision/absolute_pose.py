@@ -14,7 +14,7 @@ from relloc_ros.vision.relative_pose import pinhole
 __all__ = ['absolute_residuals', 'estimate_absolute_pose']
 
 MAX_RANSAC_ITERATIONS = 2000
-MIN_RANSAC_ITERATIONS = 100
+MIN_RANSAC_ITERATIONS = 20
 LOSS_SCALE_PX = 1.0
 
 
@@ -62,17 +62,17 @@ def absolute_residuals(
 
     The pose moves as in `structures.PoseEstimate`: centre + dp, Exp(dtheta) @ rotation.
     """
-    offsets = points3D - map_from_cam.translation
-    local = offsets @ map_from_cam.rotation
-    depth = np.where(np.abs(local[:, 2]) > 1e-9, local[:, 2], 1e-9)
-    projected = local[:, :2] / depth[:, None]
-    residuals = (projected - points2D) * focal_length
+    # Component by component: numpy is slow along short last axes, and on small matrices.
+    offsets = (points3D - map_from_cam.translation).T
     cam_from_map = map_from_cam.rotation.T
-    rows = cam_from_map[None, :2, :] - projected[..., None] * cam_from_map[None, 2:, :]
-    by_point = rows * (focal_length / depth)[:, None, None]
+    across, down, depth = cam_from_map @ offsets
+    depth = np.where(np.abs(depth) > 1e-9, depth, 1e-9)
+    projected = np.stack([across / depth, down / depth])
+    residuals = (projected - points2D.T) * focal_length
+    rows = cam_from_map[:2].T[:, :, None] - cam_from_map[2][:, None, None] * projected
+    i, j, k = by_point = rows * (focal_length / depth)
     # x_cam = R^T (X - c) with R replaced by Exp(d) R: dx_cam/dd = R^T [X - c]x; a row times that
-    # matrix is its cross product with X - c, and columns are quicker than small matrices.
-    x, y, z = offsets[:, None, :].transpose(2, 0, 1)
-    i, j, k = by_point.transpose(2, 0, 1)
-    by_turn = np.stack([j * z - k * y, k * x - i * z, i * y - j * x], axis=2)
-    return residuals, np.concatenate([-by_point, by_turn], axis=2)
+    # matrix is its cross product with X - c.
+    x, y, z = offsets
+    by_turn = np.stack([j * z - k * y, k * x - i * z, i * y - j * x])
+    return residuals.T, np.concatenate([-by_point, by_turn]).T

