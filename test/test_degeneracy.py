@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Views that leave something of the pose open: the right status, or the right covariance."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -30,10 +31,11 @@ LINE = [(x, 0.0, 0.0) for x in np.linspace(-1.0, 1.0, 6)]
 TWIN = RigidTransform(exp_so3(np.array([0.0, 2.0, 0.0])), np.array([30.0, 0.0, 5.0]))
 
 
-def locate(scene, refinement, moved=(), outliers=None, twin=TWIN):
+def locate(scene, refinement, moved=(), outliers=None, twin=TWIN, repeated=0):
     """Localize the query of a scene; `moved` are the map images that stand at its twin.
 
-    Outliers are how many of the matches of each map image are wrong.
+    Outliers are how many of the matches of each map image are wrong. Of the points, the last ones
+    can be `repeated`: the map images show them further to the side and down than the query sees them.
     """
     config = make_config(LocalizationConfig, {'essential.refinement': refinement})
     stub = SimpleNamespace(
@@ -49,9 +51,11 @@ def locate(scene, refinement, moved=(), outliers=None, twin=TWIN):
         FOCAL_LENGTH,
         (640, 480),
     )
+    shown = replace(scene, points=scene.points.copy())
+    shown.points[len(rows) - repeated :] += (1.0, 1.0, 0.0)
     matched = []
     for index, map_from_ref in enumerate(scene.maps_from_ref):
-        seen = scene.project(map_from_ref, NOISE_PX)
+        seen = shown.project(map_from_ref, NOISE_PX)
         wrong = outliers[index] if outliers else 0
         seen[:wrong] = scene.rng.uniform(-0.5, 0.5, size=(wrong, 2))
         place = twin @ map_from_ref if index in moved else map_from_ref
@@ -204,6 +208,18 @@ class TestTwins:
         result = locate(scene, refinement, (4, 5, 6), outliers)
         assert result.localized, result.reason
         assert pose_error(result.camera_pose.map_from_body, scene.map_from_query)[0] < 0.1
+
+
+    @pytest.mark.parametrize('repeated', [80, 0])
+    def test_so_do_few_of_many_matches(self, repeated):
+        """What is tiled gives each of its poses fewer matches than a pose needs by itself."""
+        scene = make_scene(9, num_points=1000)
+        wrong = 1000 - 180 - repeated
+        result = locate(scene, 'local_structure', outliers=[wrong] * 5, repeated=repeated)
+        assert result.localized == (repeated == 0)
+        if repeated:
+            assert result.status is Status.DEGENERATE
+            assert 'alike' in result.reason
 
 
 def test_one_map_image_has_no_points(tmp_path):
