@@ -209,7 +209,6 @@ class TestTwins:
         assert result.localized, result.reason
         assert pose_error(result.camera_pose.map_from_body, scene.map_from_query)[0] < 0.1
 
-
     @pytest.mark.parametrize('repeated', [80, 0])
     def test_so_do_few_of_many_matches(self, repeated):
         """What is tiled gives each of its poses fewer matches than a pose needs by itself."""
