@@ -78,15 +78,15 @@ class EssentialConfig:
         'points.',
     )
     max_pairs: int = setting(
-        16,
+        12,
         'Map images used for one query, after diversity and re-ranking.',
         ge=2,
         le=50,
     )
     sufficient_points: int = setting(
         100,
-        'Triangulated keypoints that suffice: if the first five of the max_pairs map images give '
-        'as many, the others are not matched. 0 always matches all.',
+        'Triangulated keypoints that suffice: if half of the max_pairs map images give as many, '
+        'the other half is not matched. 0 always matches all.',
         ge=0,
         le=100_000,
     )

@@ -44,9 +44,6 @@ __all__ = ['EssentialLocalizer']
 MIN_MATCHES = 8
 """Fewer keypoints in an image, or matches in a pair, cannot support an essential matrix."""
 
-FIRST_IMAGES = 5
-"""So many map images are matched before it is asked whether the others are needed."""
-
 SUFFICIENT_SHARE = 0.5
 """Where fewer of the keypoints that two map images show give points, the scene repeats itself or
 poses of the map are poor: on walls of tiles 37 %, with wrong poses; on redkitchen 83 %."""
@@ -71,7 +68,7 @@ class EssentialLocalizer(RigLocalizer):
         self._triangulates = config.essential.refinement == 'local_structure'
         settings = config.essential
         may_stop = self._triangulates and settings.sufficient_points > 0
-        self._first = FIRST_IMAGES if may_stop else settings.max_pairs
+        self._first = -(-settings.max_pairs // 2) if may_stop else settings.max_pairs
         self._ratio = config.match_ratio or reference_map.extractor.match_ratio
         self._matcher = create_matcher(
             config.matcher,

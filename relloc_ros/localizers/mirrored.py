@@ -29,11 +29,9 @@ __all__ = ['ask_whether_mirrored', 'is_mirrored', 'mirrored']
 
 Descriptors = NDArray[np.float32]
 
-STRONGEST = (500, 1000)
-"""So many keypoints of query and map image tell first, ..."""
 IMAGES = 4
-"""... in so many map images, those with most matches."""
-IMAGES_IN_DOUBT = 6
+STRONGEST = (500, 1000)
+"""So many keypoints of query and map image tell first."""
 DOUBT_SIGMAS = -4.0
 SIGMAS = 1.0
 """Of the difference of two counts of matches, mirrored less plain. Of 323 images that were not
@@ -98,11 +96,10 @@ def is_mirrored(
         reference_map: the map.
         query: the image: learned features of its mirror image are found in its pixels.
         features: of the query.
-        matched: map images and matches with them, most matches first, at least one.
+        matched: map images with matches, at least one.
         ratio: of the ratio test.
         are_mutual: whether the matches are all that `match_mutual_ratio` finds.
     """
-    matched = matched[:IMAGES_IN_DOUBT]
     others = _mirrored_descriptors(reference_map, query, features)
     mirrored_counts = do_quickly(_counter(reference_map, others, ratio), matched)
     if are_mutual:

@@ -26,10 +26,10 @@ TOLERANCES = np.array([0.01, 0.005, 0.01, 0.01])
 focal lengths. Shear and radial distortion are not judged: a rolling shutter has both."""
 SIGMAS = 2.5
 """By so many standard deviations, of residuals counted once for each map image, more than that."""
-MIN_POINTS = 80
+MIN_POINTS = 120
 """Fewer say too little of a camera."""
-MIN_GAIN = 0.15
-"""Share of the robust cost that goes with another camera: a rolling shutter gives as much."""
+MIN_GAIN = 0.2
+"""Share of the robust cost that goes with another camera. Blur and a rolling shutter gave 0.23."""
 
 
 def taken_as_calibrated(

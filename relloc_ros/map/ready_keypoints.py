@@ -24,9 +24,9 @@ FloatArray = NDArray[np.float32]
 Kept = TypeVar('Kept')
 
 SAMPLE_IMAGES = 32
-OUTLINE_KEYPOINTS = 384
+OUTLINE_KEYPOINTS = 512
 OUTLINES_KEPT = 512
-"""36 KiB each."""
+"""64 KiB each."""
 KEYPOINTS_BYTES = 4 * 2**20
 """Of the cache for each image whose keypoints are kept: 1.5 MiB for 2000, full and compact."""
 
@@ -36,8 +36,7 @@ class ReadyKeypoints:
 
     Attributes:
         of: keypoints of an image by its index.
-        outlines: `outline` of the strongest keypoints of an image, by its index, all of the same
-            shape: rows of zeros follow those of an image with few keypoints.
+        outlines: `outline` of the strongest keypoints of an image, by its index.
     """
 
     def __init__(
@@ -82,8 +81,7 @@ class ReadyKeypoints:
 
     def _outline(self, index: int) -> FloatArray:
         strongest = self._features(index).descriptors[:OUTLINE_KEYPOINTS]
-        known = self.outline(self._extractor.unit_descriptors(strongest))
-        return np.pad(known, ((0, OUTLINE_KEYPOINTS - len(known)), (0, 0)))
+        return self.outline(self._extractor.unit_descriptors(strongest))
 
     def _features(self, index: int) -> MapFeatures:
         return self._store.features(int(self._images.image_ids[index]), self._camera(index))

@@ -14,7 +14,7 @@ from relloc_ros.vision.relative_pose import pinhole
 __all__ = ['absolute_residuals', 'estimate_absolute_pose']
 
 MAX_RANSAC_ITERATIONS = 2000
-MIN_RANSAC_ITERATIONS = 20
+MIN_RANSAC_ITERATIONS = 100
 LOSS_SCALE_PX = 1.0
 
 

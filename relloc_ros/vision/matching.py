@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 ROUNDING = 1e-6
-COMPACT_DIMENSIONS = 24
+COMPACT_DIMENSIONS = 32
 BLOCK_ROWS = 512
 """So many descriptors of the query at once: their products with all others stay in the cache."""
 
@@ -121,7 +121,7 @@ def compact_basis(sample: NDArray[np.float32]) -> NDArray[np.float32]:
         sample: (N, D) float32 of unit length.
 
     Returns:
-        (D, C) float32 with orthonormal columns, C at most 24. Products in it are near the whole
+        (D, C) float32 with orthonormal columns, C at most 32. Products in it are near the whole
         ones, and too small by what the axes left out hold.
     """
     moments = sample.T.astype(np.float64) @ sample
@@ -166,34 +166,27 @@ def match_mutual_ratio(
 
 
 def count_mutual_ratio(
-    query: NDArray[np.float32], references: NDArray[np.float32], ratio: float
-) -> NDArray[np.intp]:
-    """Count the matches with each of several images, as `match_mutual_ratio` finds them.
+    query: NDArray[np.float32], reference: NDArray[np.float32], ratio: float
+) -> int:
+    """Count the matches of few descriptors, as `match_mutual_ratio` finds them.
 
     Args:
         query: (N, D) float32 of unit length.
-        references: (B, M, D) float32 of unit length; zeros in place of what an image lacks.
+        reference: (M, D) float32 of unit length.
         ratio: as in `match_mutual_ratio`.
-
-    Returns:
-        (B,) numbers of matches.
     """
-    count, size, dimension = references.shape
-    if len(query) == 0 or size < 2:
-        return np.zeros(count, dtype=np.intp)
-    # One product and few steps for all of them: threads that take many short steps in turn wait
-    # for the interpreter.
-    products = query @ references.reshape(-1, dimension).T
-    similarity = products.reshape(len(query), count, size)
-    nearest = similarity.argmax(axis=2)[..., None]
-    best = np.take_along_axis(similarity, nearest, axis=2)[..., 0]
-    best_of_reference = np.take_along_axis(similarity.max(axis=0)[None], nearest, axis=2)[..., 0]
-    np.put_along_axis(similarity, nearest, -np.inf, axis=2)
+    if len(query) == 0 or len(reference) < 2:
+        return 0
+    similarity = query @ reference.T
+    rows = np.arange(len(query))
+    nearest = similarity.argmax(axis=1)
+    best = similarity[rows, nearest]
+    mutual = best >= similarity.max(axis=0)[nearest]
+    similarity[rows, nearest] = -np.inf
     nearer, further = (
-        np.maximum(1.0 - cosine, ROUNDING) for cosine in (best, similarity.max(axis=2))
+        np.maximum(1.0 - cosine, ROUNDING) for cosine in (best, similarity.max(axis=1))
     )
-    are_matches = (best >= best_of_reference) & (nearer <= ratio * ratio * further)
-    return np.count_nonzero(are_matches, axis=0)
+    return int(np.count_nonzero(mutual & (nearer <= ratio * ratio * further)))
 
 
 def _two_nearest(
