@@ -35,7 +35,7 @@ def locate(scene, refinement, moved=(), outliers=None, twin=TWIN, repeated=0):
     """Localize the query of a scene; `moved` are the map images that stand at its twin.
 
     Outliers are how many of the matches of each map image are wrong. Of the points, the last ones
-    can be `repeated`: the map images show them further to the side and down than the query sees them.
+    can be `repeated`: the map images show them further to the side and down than the query does.
     """
     config = make_config(LocalizationConfig, {'essential.refinement': refinement})
     stub = SimpleNamespace(
