@@ -75,12 +75,11 @@ def estimate_deviation(
     points2D, points3D = points2D[usable], points3D[usable]
     basis = _deviations(points2D)
     by_camera = -focal_length * basis
-    pose, values, cost_before = map_from_cam, np.zeros(len(basis)), None
+    pose, values = map_from_cam, np.zeros(len(basis))
+    before, _ = absolute_residuals(pose, points2D, points3D, focal_length)
     for scale in SCALES_PX:
         moved = points2D + (values @ basis).reshape(2, -1).T
         residuals, by_pose = absolute_residuals(pose, moved, points3D, focal_length)
-        if cost_before is None:
-            cost_before = _cost(residuals)
         rows = _rows(by_pose, by_camera)
         squares = (residuals**2).sum(axis=1) / scale**2
         weights = np.where(squares < FAR**2, 1.0 / (1.0 + squares), 0.0)
@@ -101,8 +100,7 @@ def estimate_deviation(
     stds = _stds(after[fits].T.ravel(), rows, num_images)
     if stds is None:
         return None
-    assert cost_before is not None
-    gain = 1.0 - _cost(after) / max(cost_before, 1e-9)
+    gain = 1.0 - _cost(after) / max(_cost(before), 1e-9)
     return CameraDeviation(values, stds[NUM_POSE:], int(fits.sum()), gain)
 
 
