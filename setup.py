@@ -5,7 +5,7 @@
 from pathlib import Path
 import re
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 HERE = Path(__file__).parent
 NAME = 'relloc_ros'
@@ -30,6 +30,15 @@ setup(
             'evaluation/report/page/*',
         ]
     },
+    # Where it cannot be compiled, NumPy does the same.
+    ext_modules=[
+        Extension(
+            f'{NAME}.vision._mutual_ratio',
+            [f'{NAME}/vision/mutual_ratio.cpp'],
+            extra_compile_args=['-O3', '-std=c++14'],
+            optional=True,
+        )
+    ],
     python_requires='>=3.10',
     install_requires=[
         'lz4',

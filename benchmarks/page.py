@@ -131,6 +131,7 @@ def describe_machine(machine: Mapping[str, Any]) -> str:
         f'numpy {machine["numpy"]}',
         f'OpenCV {machine["opencv"]} with {machine["opencv_threads"]} threads',
         *(f'{name} {text}' for name, text in machine['versions'].items()),
+        f'matching {machine["matching"]}',
     )
     return ', '.join(parts)
 

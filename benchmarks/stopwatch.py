@@ -14,6 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from relloc_ros.vision.mutual_ratio import CompiledMatching, quickest_matching
+
 
 class Stopwatch:
     """Milliseconds of steps, by name.
@@ -78,6 +80,9 @@ def machine() -> dict[str, Any]:
         'python': platform.python_version(),
         'opencv': cv2.__version__,
         'numpy': np.__version__,
+        'matching': 'compiled'
+        if isinstance(quickest_matching(), CompiledMatching)
+        else 'in NumPy',
         'OMP_NUM_THREADS': os.environ.get('OMP_NUM_THREADS'),
     }
 

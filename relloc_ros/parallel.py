@@ -27,6 +27,7 @@ __all__ = [
     'do_batch',
     'do_quickly',
     'kept_threads',
+    'share_quickly',
 ]
 
 Tools = TypeVar('Tools')
@@ -156,7 +157,7 @@ def begin_quickly(
     Returns:
         Waits for the results, which come in the order of the items.
     """
-    return kept_threads().submit(_do_all, do, items).result
+    return kept_threads().submit(lambda: [do(item) for item in items]).result
 
 
 def do_quickly(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
@@ -164,10 +165,20 @@ def do_quickly(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
 
     The results come in the order of the items.
     """
+    return share_quickly(lambda some: [do(item) for item in some], items)
+
+
+def share_quickly(
+    do: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item]
+) -> list[Result]:
+    """Do for several items at once what lets go of the interpreter, in each thread for its share.
+
+    The results come in the order of the items.
+    """
     own, *others = _shares(items)
-    begun = [kept_threads().submit(_do_all, do, share) for share in others]
+    begun = [kept_threads().submit(do, share) for share in others]
     try:
-        first = _do_all(do, own)
+        first = do(own)
     finally:
         wait(begun)
     return _in_order([first, *(share.result() for share in begun)])
@@ -175,10 +186,6 @@ def do_quickly(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
 
 def _shares(items: Sequence[Item]) -> list[Sequence[Item]]:
     return [items[start::QUICK_THREADS] for start in range(QUICK_THREADS)]
-
-
-def _do_all(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    return [do(item) for item in items]
 
 
 def _in_order(shares: Sequence[Sequence[Result]]) -> list[Result]:

@@ -82,7 +82,7 @@ write_constraints() {
 fingerprint() {
   {
     echo "${ROS_DISTRO:-} $ros_sourced $1 $root"
-    cat "$root"/setup.py "$root"/constraints.txt "$root"/scripts/environment.sh \
+    cat "$root"/setup.py "$root"/relloc_ros/vision/*.cpp "$root"/constraints.txt "$root"/scripts/environment.sh \
       "$root"/scripts/build_tf2_msgs.sh "$root"/scripts/tf2_msgs/*.* "$root"/scripts/tf2_msgs/msg/*
   } | sha256sum
 }

@@ -38,6 +38,7 @@ build_with_colcon() (
   cd install/relloc_ros
   test -x lib/relloc_ros/localization_node
   test -x lib/relloc_ros/relloc
+  test -f lib/python*/site-packages/relloc_ros/vision/_mutual_ratio*.so
   test -f share/relloc_ros/launch/relocalization.launch.py
   test -f share/relloc_ros/config/relloc.yaml
 )

@@ -152,7 +152,9 @@ def test_page_of_nothing_says_so(load: Any) -> None:
 
 def some_records(record: Any) -> list[Any]:
     machine = {
-        **dict.fromkeys(('processor', 'opencv_threads', 'python', 'opencv', 'numpy'), 'some'),
+        **dict.fromkeys(
+            ('processor', 'opencv_threads', 'python', 'opencv', 'numpy', 'matching'), 'some'
+        ),
         'usable_cores': 2,
         'memory_gib': 8,
         'versions': {'scipy': '1.8'},

@@ -32,7 +32,7 @@ def test_equals_a_plain_search(ratio):
     query /= np.linalg.norm(query, axis=1, keepdims=True)
     expected = plain_search(query, reference, ratio)
     assert [tuple(pair) for pair in match_mutual_ratio(query, reference, ratio)] == expected
-    assert count_mutual_ratio(query, reference, ratio) == len(expected)
+    assert count_mutual_ratio(query, [reference], ratio) == [len(expected)]
     assert len(expected) >= 50
 
 
@@ -49,14 +49,14 @@ def test_a_repeated_descriptor_is_ambiguous():
     reference[1] = reference[0]
     matches = match_mutual_ratio(reference[:1], reference, 0.9)
     assert len(matches) == 0
-    assert count_mutual_ratio(reference[:1], reference, 0.9) == 0
+    assert count_mutual_ratio(reference[:1], [reference], 0.9) == [0]
 
 
 @pytest.mark.parametrize(('num_query', 'num_reference'), [(0, 5), (5, 0), (5, 1), (0, 0)])
 def test_too_few_to_compare(num_query, num_reference):
     query, reference = descriptors(num_query, 0), descriptors(num_reference, 1)
     assert match_mutual_ratio(query, reference, 0.8).shape == (0, 2)
-    assert count_mutual_ratio(query, reference, 0.8) == 0
+    assert count_mutual_ratio(query, [reference], 0.8) == [0]
 
 
 def test_unit_descriptors_survive_zeros():

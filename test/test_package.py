@@ -69,6 +69,7 @@ def setup_arguments() -> dict[str, Any]:
     setuptools = types.ModuleType('setuptools')
     setuptools.setup = arguments.update  # type: ignore[attr-defined]
     setuptools.find_packages = lambda **_: []  # type: ignore[attr-defined]
+    setuptools.Extension = lambda *_, **__: None  # type: ignore[attr-defined]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, 'setuptools', setuptools)
         patch.chdir(ROOT)

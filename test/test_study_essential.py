@@ -49,6 +49,7 @@ MACHINE = {
     'numpy': '2.0',
     'opencv': '5.0',
     'opencv_threads': 2,
+    'matching': 'compiled',
     'versions': {},
     'gpu': 'some GPU',
 }

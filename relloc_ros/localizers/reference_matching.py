@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from relloc_ros.localizers.stage_timer import StageTimer
 from relloc_ros.map.diversity import select_diverse
 from relloc_ros.map.feature_store import MapFeatures
 from relloc_ros.map.reference_map import ReferenceMap
-from relloc_ros.parallel import do_quickly, kept_threads
+from relloc_ros.parallel import do_quickly, kept_threads, share_quickly
 from relloc_ros.structures import QueryImage
 from relloc_ros.vision.matching import Keypoints, Matcher, count_mutual_ratio
 from relloc_ros.vision.relative_pose import MatchedPoints
@@ -216,10 +217,11 @@ def choose_reference_images(
     """
     ready = reference_map.ready
     strongest = ready.outline(query.descriptors[:RANKING_KEYPOINTS])
-    counts = do_quickly(
-        lambda index: count_mutual_ratio(strongest, ready.outlines(index), ratio),
-        retrieved.tolist(),
-    )
+
+    def count(indices: Sequence[int]) -> list[int]:
+        return count_mutual_ratio(strongest, [ready.outlines(index) for index in indices], ratio)
+
+    counts = share_quickly(count, retrieved.tolist())
     ranked = retrieved[np.argsort(-np.array(counts), kind='stable')]
     return ranked[select_diverse(reference_map.centres[ranked], max_images, distance_limits)]
 

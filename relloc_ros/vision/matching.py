@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from relloc_ros.errors import ConfigError
 from relloc_ros.geometry import Array
+from relloc_ros.vision.mutual_ratio import quickest_matching
 
 __all__ = [
     'Keypoints',
@@ -24,10 +26,7 @@ __all__ = [
     'unit_descriptors',
 ]
 
-ROUNDING = 1e-6
 COMPACT_DIMENSIONS = 32
-BLOCK_ROWS = 512
-"""So many descriptors of the query at once: their products with all others stay in the cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,61 +149,17 @@ def match_mutual_ratio(
     Returns:
         (K, 2) indices (query, reference); each index occurs once at most.
     """
-    if len(query) == 0 or len(reference) < 2:
-        return np.empty((0, 2), dtype=np.intp)
-    nearest, second, mutual = _two_nearest(*(search or (query, reference)))
-    rows = np.flatnonzero(mutual)
-    columns = nearest[rows]
-    best, next_best = (
-        np.einsum('nd,nd->n', query[rows], reference[found]) for found in (columns, second[rows])
-    )
-    # Half the squared distance of unit vectors is 1 - cos; copies of one descriptor are ambiguous
-    # however near they are, so rounding must not tell them apart.
-    nearer, further = (np.maximum(1.0 - cosine, ROUNDING) for cosine in (best, next_best))
-    distinct = nearer <= ratio * ratio * further
-    return np.column_stack([rows[distinct], columns[distinct]])
+    return quickest_matching().match(query, reference, search or (query, reference), ratio)
 
 
 def count_mutual_ratio(
-    query: NDArray[np.float32], reference: NDArray[np.float32], ratio: float
-) -> int:
-    """Count the matches of few descriptors, as `match_mutual_ratio` finds them.
+    query: NDArray[np.float32], references: Sequence[NDArray[np.float32]], ratio: float
+) -> list[int]:
+    """Count the matches of few descriptors with several map images.
 
     Args:
         query: (N, D) float32 of unit length.
-        reference: (M, D) float32 of unit length.
+        references: (M, D) float32 of unit length, of each map image.
         ratio: as in `match_mutual_ratio`.
     """
-    if len(query) == 0 or len(reference) < 2:
-        return 0
-    similarity = query @ reference.T
-    rows = np.arange(len(query))
-    nearest = similarity.argmax(axis=1)
-    best = similarity[rows, nearest]
-    mutual = best >= similarity.max(axis=0)[nearest]
-    similarity[rows, nearest] = -np.inf
-    nearer, further = (
-        np.maximum(1.0 - cosine, ROUNDING) for cosine in (best, similarity.max(axis=1))
-    )
-    return int(np.count_nonzero(mutual & (nearer <= ratio * ratio * further)))
-
-
-def _two_nearest(
-    query: NDArray[np.float32], reference: NDArray[np.float32]
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
-    """Give (N,) nearest, second-nearest, and whether the nearest has none nearer in the query."""
-    nearest, second = np.empty((2, len(query)), dtype=np.intp)
-    best = np.empty(len(query), dtype=np.float32)
-    best_of_reference = np.full(len(reference), -np.inf, dtype=np.float32)
-    products = np.empty((min(BLOCK_ROWS, len(query)), len(reference)), dtype=np.float32)
-    for start in range(0, len(query), BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        similarity = products[: len(query[block])]
-        np.matmul(query[block], reference.T, out=similarity)
-        np.maximum(best_of_reference, similarity.max(axis=0), out=best_of_reference)
-        rows = np.arange(len(similarity))
-        nearest[block] = similarity.argmax(axis=1)
-        best[block] = similarity[rows, nearest[block]]
-        similarity[rows, nearest[block]] = -np.inf
-        second[block] = similarity.argmax(axis=1)
-    return nearest, second, best >= best_of_reference[nearest]
+    return quickest_matching().count(query, references, ratio)
