@@ -27,7 +27,7 @@ from relloc_ros.structures import PoseEstimate
 
 __all__ = ['DEFAULT_SAMPLES', 'Calibrated', 'calibrate', 'calibrate_map']
 
-DEFAULT_SAMPLES = 120
+DEFAULT_SAMPLES = 240
 LIMIT = float(chi2.ppf(0.95, 6))
 
 
