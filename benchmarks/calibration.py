@@ -25,7 +25,8 @@ from scipy.stats import binom, chi2
 import typer
 
 from relloc_ros.config import LocalizationConfig, make_config
-from relloc_ros.evaluation.calibration.calibrating import DEFAULT_SAMPLES, calibrate_map
+from relloc_ros.evaluation.calibration import DEFAULT_SAMPLES
+from relloc_ros.evaluation.calibration.calibrating import calibrate_map
 from relloc_ros.evaluation.uncertainty import normalized_errors
 from relloc_ros.geometry import Array
 from relloc_ros.map.builder import build_map

@@ -21,7 +21,8 @@ from rich.console import Console
 import typer
 
 from relloc_ros.config import LocalizationConfig, make_config
-from relloc_ros.evaluation.calibration.calibrating import DEFAULT_SAMPLES, calibrate_map
+from relloc_ros.evaluation.calibration import DEFAULT_SAMPLES
+from relloc_ros.evaluation.calibration.calibrating import calibrate_map
 from relloc_ros.map.builder import build_map
 from relloc_ros.map.calibration import choose_calibration
 from relloc_ros.map.reference_map import ReferenceMap

@@ -18,6 +18,7 @@ from relloc_ros.cli.options import (
     Wait,
     localization_config,
 )
+from relloc_ros.evaluation.calibration import DEFAULT_SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from relloc_ros.map.calibration import Calibration
 
 __all__ = ['calibrate']
-
-SAMPLES = 120
 
 
 def calibrate(
@@ -50,7 +49,7 @@ def calibrate(
             help='Images to hold out, spread over the map; 0 is all. Each takes a localizer about '
             'half a second.',
         ),
-    ] = SAMPLES,
+    ] = DEFAULT_SAMPLES,
     settings: Settings = None,
     config: ConfigFile = None,
     wait: Wait = 0.0,

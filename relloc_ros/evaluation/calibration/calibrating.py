@@ -16,6 +16,7 @@ from scipy.stats import chi2
 
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.errors import DataError
+from relloc_ros.evaluation.calibration import DEFAULT_SAMPLES
 from relloc_ros.evaluation.calibration.fitting import LEAST_ERRORS, fit_covariances
 from relloc_ros.evaluation.calibration.measuring import HeldOut, Progress, hold_out
 from relloc_ros.evaluation.uncertainty import normalized_errors
@@ -25,9 +26,8 @@ from relloc_ros.map.format import Generation
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import PoseEstimate
 
-__all__ = ['DEFAULT_SAMPLES', 'Calibrated', 'calibrate', 'calibrate_map']
+__all__ = ['Calibrated', 'calibrate', 'calibrate_map']
 
-DEFAULT_SAMPLES = 240
 LIMIT = float(chi2.ppf(0.95, 6))
 
 
