@@ -47,7 +47,7 @@ def calibrate(
             '--samples',
             min=0,
             help='Images to hold out, spread over the map; 0 is all. Each takes a localizer about '
-            'half a second.',
+            'a tenth of a second.',
         ),
     ] = DEFAULT_SAMPLES,
     settings: Settings = None,
