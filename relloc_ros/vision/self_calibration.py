@@ -40,12 +40,14 @@ class CameraDeviation:
         stds: (6,) their standard deviations.
         num_points: that fit then.
         gain: share of the robust cost of all points that goes with it.
+        diverged: whether no camera near the calibrated one fits; nothing else counts then.
     """
 
     values: Array
     stds: Array
     num_points: int
     gain: float
+    diverged: bool = False
 
 
 def estimate_deviation(
@@ -92,16 +94,22 @@ def estimate_deviation(
         pose = RigidTransform(rotation, pose.translation + step[:3])
         values = values + step[NUM_POSE:]
         if not np.abs(values).max() < MAX_DEVIATION:
-            return None
+            return _diverged(values)
     moved = points2D + (values @ basis).reshape(2, -1).T
     after, by_pose = absolute_residuals(pose, moved, points3D, focal_length)
     fits = np.linalg.norm(after, axis=1) <= threshold_px
     rows = _rows(by_pose, by_camera)[:, np.tile(fits, 2)]
+    if 2 * np.count_nonzero(fits) <= len(rows):
+        return _diverged(values)
     stds = _stds(after[fits].T.ravel(), rows, num_images)
     if stds is None:
         return None
     gain = 1.0 - _cost(after) / max(_cost(before), 1e-9)
     return CameraDeviation(values, stds[NUM_POSE:], int(fits.sum()), gain)
+
+
+def _diverged(values: Array) -> CameraDeviation:
+    return CameraDeviation(values, np.full_like(values, np.inf), 0, 0.0, diverged=True)
 
 
 def _deviations(points2D: Array) -> Array:
@@ -118,8 +126,6 @@ def _rows(by_pose: Array, by_camera: Array) -> Array:
 
 
 def _stds(residuals: Array, rows: Array, num_images: int) -> Array | None:
-    if len(residuals) <= len(rows):
-        return None
     weights = 1.0 / (1.0 + residuals**2)
     inverse = _inverse((rows * weights) @ rows.T)
     if inverse is None:
