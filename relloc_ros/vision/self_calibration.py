@@ -24,8 +24,6 @@ the wrong one has them."""
 FAR = 12.0
 """Points with residuals of so many scales count for nothing."""
 MAX_DEVIATION = 1.0
-DOUBTED_GAIN = 0.4
-"""Of a gain of more than this it is asked how much of it the pose alone would give."""
 MIN_RECIPROCAL_CONDITION = 1e-10
 VARIANCE_FLOOR_PX = 0.1
 NUM_POSE = 6
@@ -42,14 +40,12 @@ class CameraDeviation:
         stds: (6,) their standard deviations.
         num_points: that fit then.
         gain: share of the robust cost of all points that goes with it.
-        diverged: whether no camera near the calibrated one fits; nothing else counts then.
     """
 
     values: Array
     stds: Array
     num_points: int
     gain: float
-    diverged: bool = False
 
 
 def estimate_deviation(
@@ -84,57 +80,28 @@ def estimate_deviation(
     for scale in SCALES_PX:
         moved = points2D + (values @ basis).reshape(2, -1).T
         residuals, by_pose = absolute_residuals(pose, moved, points3D, focal_length)
-        step = _step(residuals, _rows(by_pose, by_camera), scale)
-        if step is None:
+        rows = _rows(by_pose, by_camera)
+        squares = (residuals**2).sum(axis=1) / scale**2
+        weights = np.where(squares < FAR**2, 1.0 / (1.0 + squares), 0.0)
+        weighted = rows * np.tile(weights, 2)
+        inverse = _inverse(weighted @ rows.T)
+        if inverse is None:
             return None
+        step = -inverse @ (weighted @ residuals.T.ravel())
         rotation = exp_so3(step[3:NUM_POSE]) @ pose.rotation
         pose = RigidTransform(rotation, pose.translation + step[:3])
         values = values + step[NUM_POSE:]
         if not np.abs(values).max() < MAX_DEVIATION:
-            return _diverged(values)
+            return None
     moved = points2D + (values @ basis).reshape(2, -1).T
     after, by_pose = absolute_residuals(pose, moved, points3D, focal_length)
     fits = np.linalg.norm(after, axis=1) <= threshold_px
     rows = _rows(by_pose, by_camera)[:, np.tile(fits, 2)]
-    if 2 * np.count_nonzero(fits) <= len(rows):
-        return _diverged(values)
     stds = _stds(after[fits].T.ravel(), rows, num_images)
     if stds is None:
         return None
-    cost = _cost(before)
-    if _cost(after) < (1.0 - DOUBTED_GAIN) * cost:
-        # A pose that is not from these points may be what was wrong.
-        alone = _with_pose_alone(map_from_cam, points2D, points3D, focal_length)
-        cost = min(cost, _cost(alone))
-    gain = 1.0 - _cost(after) / max(cost, 1e-9)
+    gain = 1.0 - _cost(after) / max(_cost(before), 1e-9)
     return CameraDeviation(values, stds[NUM_POSE:], int(fits.sum()), gain)
-
-
-def _step(residuals: Array, rows: Array, scale: float) -> Array | None:
-    """Gauss-Newton step of the Cauchy loss, None where the points leave something open."""
-    squares = (residuals**2).sum(axis=1) / scale**2
-    weights = np.where(squares < FAR**2, 1.0 / (1.0 + squares), 0.0)
-    weighted = rows * np.tile(weights, 2)
-    inverse = _inverse(weighted @ rows.T)
-    return None if inverse is None else -inverse @ (weighted @ residuals.T.ravel())
-
-
-def _with_pose_alone(
-    pose: RigidTransform, points2D: Array, points3D: Array, focal_length: float
-) -> Array:
-    """Residuals where the pose is refined in the same steps, the camera as calibrated."""
-    for scale in SCALES_PX:
-        residuals, by_pose = absolute_residuals(pose, points2D, points3D, focal_length)
-        step = _step(residuals, by_pose.T.reshape(NUM_POSE, -1), scale)
-        if step is None:
-            break
-        pose = RigidTransform(exp_so3(step[3:]) @ pose.rotation, pose.translation + step[:3])
-    residuals, _ = absolute_residuals(pose, points2D, points3D, focal_length)
-    return residuals
-
-
-def _diverged(values: Array) -> CameraDeviation:
-    return CameraDeviation(values, np.full_like(values, np.inf), 0, 0.0, diverged=True)
 
 
 def _deviations(points2D: Array) -> Array:
@@ -151,6 +118,8 @@ def _rows(by_pose: Array, by_camera: Array) -> Array:
 
 
 def _stds(residuals: Array, rows: Array, num_images: int) -> Array | None:
+    if len(residuals) <= len(rows):
+        return None
     weights = 1.0 / (1.0 + residuals**2)
     inverse = _inverse((rows * weights) @ rows.T)
     if inverse is None:
