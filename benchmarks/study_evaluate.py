@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from relloc_ros import gating
 from relloc_ros.localizers import essential, regressed_pairs, structure
 from relloc_ros.vision import pose_from_pairs
 
@@ -22,6 +23,10 @@ __all__ = ['REFUSALS', 'answer_always']
 
 def _unchanged(solution: Any, *_: Any, **__: Any) -> Any:
     return solution
+
+
+def _nothing(*_: Any, **__: Any) -> str:
+    return ''
 
 
 def _never(*_: Any, **__: Any) -> bool:
@@ -34,10 +39,9 @@ def _always(*_: Any, **__: Any) -> bool:
 
 REFUSALS: tuple[tuple[ModuleType, str, Callable[..., Any]], ...] = (
     (essential, 'undisputed', _unchanged),
-    (essential, 'taken_as_calibrated', _unchanged),
     (essential, 'is_mirrored', _never),
     (structure, 'undisputed', _unchanged),
-    (structure, 'taken_as_calibrated', _unchanged),
+    (gating, 'contradiction', _nothing),
     (structure, 'is_mirrored', _never),
     (pose_from_pairs, '_may_be_parallel', _never),
     (regressed_pairs, '_sees_the_same', _always),

@@ -84,7 +84,7 @@ class AcceptanceConfig:
     )
     check_camera: bool = setting(
         True,
-        'An image that another focal length or principal point would fit much better is GATED.',
+        'An image that another camera than the calibrated one would fit much better is GATED.',
     )
 
 

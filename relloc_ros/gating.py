@@ -12,17 +12,29 @@ from relloc_ros.confidence import least_confidence, rate
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.structures import Localization, PoseEstimate, Status
 from relloc_ros.vision.covariance import standard_deviations
+from relloc_ros.wrong_camera import contradiction
 
 __all__ = ['gate']
 
 
-def gate(localization: Localization, config: LocalizationConfig) -> Localization:
-    """Scale the covariance, rate the pose, and turn one that is too unsure into `Status.GATED`."""
+def gate(
+    localization: Localization, config: LocalizationConfig, camera_scale: float = 0.0
+) -> Localization:
+    """Scale the covariance, rate the pose, and turn one that is too unsure into `Status.GATED`.
+
+    Args:
+        localization: with calibrated covariance.
+        config: its limits.
+        camera_scale: of the map's calibration, see `wrong_camera.contradiction`.
+    """
     pose = localization.camera_pose
     if pose is None:
         return localization
     pose = PoseEstimate(pose.map_from_body, pose.covariance * config.covariance_scale)
     refusal = _refusal(pose, config)
+    deviation = localization.camera_deviation
+    if not refusal and deviation is not None and config.acceptance.check_camera:
+        refusal = contradiction(deviation, camera_scale)
     if not refusal and localization.agreement is not None:
         confidence = rate(
             localization.agreement, localization.num_inliers, pose, config.acceptance

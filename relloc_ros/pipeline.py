@@ -209,7 +209,8 @@ class Relocalizer:
         if calibration is not None and pose is not None:
             covariance = calibration.apply(pose.covariance, found.num_inliers, shrink=measured)
             found = replace(found, camera_pose=PoseEstimate(pose.map_from_body, covariance))
-        return gate(found, self.config)
+        camera_scale = calibration.camera_scale if calibration is not None else 0.0
+        return gate(found, self.config, camera_scale)
 
     def _error(self, stamp_ns: int, error: DataError) -> Localization:
         return Localization(Status.ERROR, str(error), stamp_ns, self.config.localizer)

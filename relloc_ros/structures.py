@@ -16,6 +16,7 @@ from relloc_ros.camera import Camera
 from relloc_ros.geometry import Array, RigidTransform
 
 __all__ = [
+    'CameraDeviation',
     'Localization',
     'PairMatches',
     'PoseEstimate',
@@ -141,6 +142,25 @@ class PairMatches:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class CameraDeviation:
+    """How far a camera is from its calibration, to judge by an image.
+
+    Attributes:
+        values: (6,) without units: focal length by which the true one is longer, as a share;
+            half of how much more that is along x than along y; principal point, in focal lengths,
+            along x and y; shear, as of a rolling shutter; radial distortion.
+        covariance: (6, 6) of the values.
+        num_points: that fit then.
+        gain: share of the robust cost of all points that goes with it.
+    """
+
+    values: Array
+    covariance: Array
+    num_points: int
+    gain: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Localization:
     """The answer for an image or a rig: a pose with covariance, or a status that says why not.
 
@@ -161,6 +181,8 @@ class Localization:
         retrieved: names of the map images retrieved, best first.
         pairs: matches with the map images that were used.
         timings_ms: wall milliseconds of each stage, and `total`.
+        camera_deviation: how far the camera is from its calibration, by this image; None without
+            points of known position.
     """
 
     status: Status
@@ -175,6 +197,7 @@ class Localization:
     retrieved: tuple[str, ...] = ()
     pairs: tuple[PairMatches, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    camera_deviation: CameraDeviation | None = None
 
     def __post_init__(self) -> None:
         """Refuse a pose without LOCALIZED and LOCALIZED without a pose."""

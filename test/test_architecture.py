@@ -45,6 +45,7 @@ FLOORS = {
     'pipeline': 4,
     'confidence': 4,
     'gating': 4,
+    'wrong_camera': 4,
     'tracker': 4,
     'pose_graph': 4,
     'virtual_rig': 4,

@@ -71,7 +71,7 @@ def test_what_deviates_is_found(index, deviate):
     points2D, points3D = seen_points(np.random.default_rng(index))
     found = deviation_of(deviate(points2D), points3D)
     assert found.values[index] == pytest.approx(0.1, abs=0.03)
-    assert found.values[index] > 5.0 * found.stds[index]
+    assert found.values[index] > 5.0 * np.sqrt(found.covariance[index, index])
     assert found.gain > 0.2
 
 
@@ -81,7 +81,7 @@ def test_a_camera_as_calibrated_deviates_by_no_more_than_its_deviations_allow():
         found = deviation_of(*seen_points(np.random.default_rng(100 + seed)))
         assert found.num_points > 290
         assert found.gain < 0.1
-        distances.append(found.values / found.stds)
+        distances.append(found.values / np.sqrt(np.diag(found.covariance)))
     # The residuals of 300 images with one point each are counted as two.
     assert 0.4 < np.sqrt(np.mean(np.square(distances))) < 1.1
 
@@ -106,7 +106,7 @@ def test_a_plane_in_front_leaves_the_camera_open_or_unsure():
     points2D, points3D = seen_points(np.random.default_rng(3), depths=(4.0, 4.0))
     found = deviation_of(points2D / 1.1, points3D)
     # Nearer, or zoomed: nobody can tell, and nobody is told.
-    assert found is None or abs(found.values[0]) < 5.0 * found.stds[0]
+    assert found is None or abs(found.values[0]) < 5.0 * np.sqrt(found.covariance[0, 0])
 
 
 @pytest.mark.parametrize('localizer', ['essential', 'structure'])

@@ -105,6 +105,7 @@ def _table(made: Sequence[Calibration]) -> Table:
         'localized',
         'median NEES',
         'coverage of 95 %',
+        'camera scale',
     ):
         table.add_column(heading, overflow='fold')
     for each in made:
@@ -116,5 +117,6 @@ def _table(made: Sequence[Calibration]) -> Table:
             f'{each.num_localized} of {each.num_tried}',
             f'{each.median_nees_before:.2f} -> {each.median_nees_after:.2f}',
             f'{each.coverage_before:.0%} -> {each.coverage_after:.0%}',
+            f'{each.camera_scale:.3g}' if each.camera_scale else '',
         )
     return table

@@ -31,10 +31,10 @@ from relloc_ros.localizers.reference_matching import (
 )
 from relloc_ros.localizers.regressed_pairs import solve_from_regressed_pairs
 from relloc_ros.localizers.rivals import undisputed
+from relloc_ros.localizers.seen_camera import deviation_of_camera
 from relloc_ros.localizers.sighting import PlacedSighting, SeenPoints, Sighting
 from relloc_ros.localizers.solution import Solution, answer, refusal
 from relloc_ros.localizers.stage_timer import StageTimer
-from relloc_ros.localizers.wrong_camera import taken_as_calibrated
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, QueryImage, Status
 from relloc_ros.vision.matching import create_matcher
@@ -135,11 +135,10 @@ class EssentialLocalizer(RigLocalizer):
         """Estimate the pose of the body from what its cameras show."""
         timer = StageTimer()
         solution = self._solve(views, seed, timer)
-        if self.config.acceptance.check_camera:
-            with timer('camera'):
-                threshold_px = self.config.essential.reprojection_threshold_px
-                solution = taken_as_calibrated(solution, views, threshold_px)
-        return answer('essential', views, solution, timer.milliseconds)
+        with timer('camera'):
+            threshold_px = self.config.essential.reprojection_threshold_px
+            deviation = deviation_of_camera(solution, views, threshold_px)
+        return answer('essential', views, solution, timer.milliseconds, deviation)
 
     def _choose(self, features: QueryFeatures, retrieved: NDArray[np.intp]) -> NDArray[np.intp]:
         settings = self.config.essential

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.localizers.sighting import PlacedSighting, matched_images
-from relloc_ros.structures import Localization, PairMatches, PoseEstimate, Status
+from relloc_ros.structures import CameraDeviation, Localization, PairMatches, PoseEstimate, Status
 from relloc_ros.vision.epipolar_refinement import pose_sampson_errors
 
 __all__ = ['Solution', 'accept', 'answer', 'count_keypoints', 'refusal']
@@ -119,6 +119,7 @@ def answer(
     views: Sequence[PlacedSighting],
     solution: Solution,
     timings_ms: Mapping[str, float],
+    camera_deviation: CameraDeviation | None = None,
 ) -> Localization:
     """Put together what a localizer returns, at the time of the newest view."""
     pairs = _pair_matches(views, solution)
@@ -135,6 +136,7 @@ def answer(
         retrieved=tuple(dict.fromkeys(names)),
         pairs=pairs,
         timings_ms=timings_ms,
+        camera_deviation=camera_deviation,
     )
 
 

@@ -33,10 +33,10 @@ from relloc_ros.localizers.reference_matching import (
     match_reference_images,
 )
 from relloc_ros.localizers.rivals import undisputed
+from relloc_ros.localizers.seen_camera import deviation_of_camera
 from relloc_ros.localizers.sighting import NO_ROW, PlacedSighting, SeenPoints, Sighting
 from relloc_ros.localizers.solution import Solution, answer, refusal
 from relloc_ros.localizers.stage_timer import StageTimer
-from relloc_ros.localizers.wrong_camera import taken_as_calibrated
 from relloc_ros.map.points import NO_POINT, MapPoints
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import Localization, QueryImage
@@ -118,11 +118,10 @@ class StructureLocalizer(RigLocalizer):
         timer = StageTimer()
         with timer('absolute_pose'):
             solution = self._solve(views, seed)
-        if self.config.acceptance.check_camera:
-            with timer('camera'):
-                threshold_px = self.config.structure.reprojection_threshold_px
-                solution = taken_as_calibrated(solution, views, threshold_px)
-        return answer('structure', views, solution, timer.milliseconds)
+        with timer('camera'):
+            threshold_px = self.config.structure.reprojection_threshold_px
+            deviation = deviation_of_camera(solution, views, threshold_px)
+        return answer('structure', views, solution, timer.milliseconds, deviation)
 
     def _solve(self, views: Sequence[PlacedSighting], seed: int) -> Solution:
         showing = [view for view in views if view.sighting.features is not None]

@@ -8,7 +8,7 @@ Measured on images of the map by `relloc map calibrate`, kept in map.yaml, appli
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 import hashlib
 import json
 import math
@@ -75,6 +75,8 @@ class Calibration:
         median_nees_after: the same with calibrated covariances.
         coverage_before: share of the errors inside the region that should hold 95 % of them.
         coverage_after: the same with calibrated covariances.
+        camera_scale: factor of the covariance of what an image says of its camera, see
+            `wrong_camera.contradiction`; 0 where it was not measured.
     """
 
     localizer: str
@@ -91,17 +93,23 @@ class Calibration:
     median_nees_after: float
     coverage_before: float
     coverage_after: float
+    camera_scale: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no covariance.
 
         Raises:
-            ValueError: the scale or a floor is not positive, or not finite.
+            ValueError: the scale or a floor is not positive, that of the camera negative, or one
+                not finite.
         """
         for name in ('scale', 'position_floor', 'rotation_floor'):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0.0):
                 raise ValueError(f'calibration of {self.localizer}: {name} is {value}')
+        if not (math.isfinite(self.camera_scale) and self.camera_scale >= 0.0):
+            raise ValueError(
+                f'calibration of {self.localizer}: camera_scale is {self.camera_scale}'
+            )
 
     def apply(self, covariance: Array, num_inliers: int, *, shrink: bool = True) -> Array:
         """Give the calibrated covariance (6, 6).
@@ -138,7 +146,12 @@ class Calibration:
         """
         kinds = {'str': str, 'int': int, 'float': float}
         return cls(
-            **{field.name: kinds[str(field.type)](content[field.name]) for field in fields(cls)}
+            **{
+                field.name: kinds[str(field.type)](content[field.name])
+                for field in fields(cls)
+                # What older maps have no idea of has a default.
+                if field.name in content or field.default is MISSING
+            }
         )
 
 

@@ -4,48 +4,31 @@
 
 A wrong focal length or principal point moves the pose until the points fit again, and they nearly
 do. But not quite: pose and camera are refined together, and how far the camera is from what its
-calibration says comes out with a standard deviation.
+calibration says comes out with a covariance.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from relloc_ros.geometry import Array, RigidTransform, exp_so3
+from relloc_ros.structures import CameraDeviation
 from relloc_ros.vision.absolute_pose import absolute_residuals
 
-__all__ = ['CameraDeviation', 'estimate_deviation']
+__all__ = ['estimate_deviation']
 
-SCALES_PX = (8.0, 4.0, 2.0, 1.0, 1.0)
+SCALES_PX = (12.0, 6.0, 3.0, 1.0, 1.0)
 """Of the Cauchy loss, one for each step: many points that fit the right camera are far from where
 the wrong one has them."""
 FAR = 12.0
 """Points with residuals of so many scales count for nothing."""
-MAX_DEVIATION = 1.0
+PRIOR_STD = 0.5
+"""Of each deviation before anything was seen, wide enough to matter only where the points leave
+something of the camera open: before one plane, which would let it run away."""
 MIN_RECIPROCAL_CONDITION = 1e-10
 VARIANCE_FLOOR_PX = 0.1
 NUM_POSE = 6
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CameraDeviation:
-    """How far a camera is from its calibration.
-
-    Attributes:
-        values: (6,) without units: focal length by which the true one is longer, as a share;
-            half of how much more that is along x than along y; principal point, in focal lengths,
-            along x and y; shear, as of a rolling shutter; radial distortion.
-        stds: (6,) their standard deviations.
-        num_points: that fit then.
-        gain: share of the robust cost of all points that goes with it.
-    """
-
-    values: Array
-    stds: Array
-    num_points: int
-    gain: float
+NUM_CAMERA = 6
 
 
 def estimate_deviation(
@@ -69,13 +52,15 @@ def estimate_deviation(
             `covariance.pose_covariance`.
 
     Returns:
-        None where the points leave something of the camera open.
+        None where the points leave the pose open, or fit no camera.
     """
     usable = np.isfinite(points2D).all(axis=1)
     points2D, points3D = points2D[usable], points3D[usable]
     basis = _deviations(points2D)
     by_camera = -focal_length * basis
-    pose, values = map_from_cam, np.zeros(len(basis))
+    sharing = max(points2D.size / max(num_images, 1), 1.0)
+    prior = _prior(sharing)
+    pose, values = map_from_cam, np.zeros(NUM_CAMERA)
     before, _ = absolute_residuals(pose, points2D, points3D, focal_length)
     for scale in SCALES_PX:
         moved = points2D + (values @ basis).reshape(2, -1).T
@@ -84,24 +69,23 @@ def estimate_deviation(
         squares = (residuals**2).sum(axis=1) / scale**2
         weights = np.where(squares < FAR**2, 1.0 / (1.0 + squares), 0.0)
         weighted = rows * np.tile(weights, 2)
-        inverse = _inverse(weighted @ rows.T)
+        inverse = _inverse(weighted @ rows.T + np.diag(prior))
         if inverse is None:
             return None
-        step = -inverse @ (weighted @ residuals.T.ravel())
+        slope = weighted @ residuals.T.ravel() + prior * np.append(np.zeros(NUM_POSE), values)
+        step = -inverse @ slope
         rotation = exp_so3(step[3:NUM_POSE]) @ pose.rotation
         pose = RigidTransform(rotation, pose.translation + step[:3])
         values = values + step[NUM_POSE:]
-        if not np.abs(values).max() < MAX_DEVIATION:
-            return None
     moved = points2D + (values @ basis).reshape(2, -1).T
     after, by_pose = absolute_residuals(pose, moved, points3D, focal_length)
     fits = np.linalg.norm(after, axis=1) <= threshold_px
     rows = _rows(by_pose, by_camera)[:, np.tile(fits, 2)]
-    stds = _stds(after[fits].T.ravel(), rows, num_images)
-    if stds is None:
+    covariance = _covariance(after[fits].T.ravel(), rows, num_images)
+    if covariance is None:
         return None
     gain = 1.0 - _cost(after) / max(_cost(before), 1e-9)
-    return CameraDeviation(values, stds[NUM_POSE:], int(fits.sum()), gain)
+    return CameraDeviation(values, covariance, int(fits.sum()), gain)
 
 
 def _deviations(points2D: Array) -> Array:
@@ -117,16 +101,19 @@ def _rows(by_pose: Array, by_camera: Array) -> Array:
     return np.concatenate([by_pose.T.reshape(NUM_POSE, -1), by_camera])
 
 
-def _stds(residuals: Array, rows: Array, num_images: int) -> Array | None:
+def _prior(variance: float) -> Array:
+    """Information (12,) that is there without points, in units of one residual's."""
+    return np.repeat([0.0, variance / PRIOR_STD**2], [NUM_POSE, NUM_CAMERA])
+
+
+def _covariance(residuals: Array, rows: Array, num_images: int) -> Array | None:
     if len(residuals) <= len(rows):
         return None
     weights = 1.0 / (1.0 + residuals**2)
-    inverse = _inverse((rows * weights) @ rows.T)
-    if inverse is None:
-        return None
     variance = float((weights * residuals**2).sum() / weights.sum())
-    variance = max(variance, VARIANCE_FLOOR_PX**2) * max(residuals.size / num_images, 1.0)
-    return np.sqrt(np.diag(inverse) * variance)
+    variance = max(variance, VARIANCE_FLOOR_PX**2) * max(residuals.size / max(num_images, 1), 1.0)
+    inverse = _inverse((rows * weights) @ rows.T + np.diag(_prior(variance)))
+    return None if inverse is None else inverse[NUM_POSE:, NUM_POSE:] * variance
 
 
 def _inverse(information: Array) -> Array | None:

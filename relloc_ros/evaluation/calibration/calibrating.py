@@ -17,7 +17,11 @@ from scipy.stats import chi2
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.errors import DataError
 from relloc_ros.evaluation.calibration import DEFAULT_SAMPLES
-from relloc_ros.evaluation.calibration.fitting import LEAST_ERRORS, fit_covariances
+from relloc_ros.evaluation.calibration.fitting import (
+    LEAST_ERRORS,
+    fit_camera_scale,
+    fit_covariances,
+)
 from relloc_ros.evaluation.calibration.measuring import HeldOut, Progress, hold_out
 from relloc_ros.evaluation.uncertainty import normalized_errors
 from relloc_ros.map.calibration import Calibration, settings_hash
@@ -123,6 +127,7 @@ def calibrate(
         median_nees_after=0.0,
         coverage_before=0.0,
         coverage_after=0.0,
+        camera_scale=fit_camera_scale(held_out.camera_deviations),
     )
     calibrated = [
         PoseEstimate(estimate.map_from_body, bare.apply(estimate.covariance, int(count)))

@@ -10,17 +10,21 @@ wide that its region of 95 % holds 95 % of the t distribution.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import chi2, f
 
 from relloc_ros.geometry import Array
 from relloc_ros.map.calibration import INLIERS
+from relloc_ros.structures import CameraDeviation
+from relloc_ros.wrong_camera import CALIBRATION_STD
 
-__all__ = ['LEAST_ERRORS', 'Fit', 'fit_covariances']
+__all__ = ['LEAST_ERRORS', 'Fit', 'fit_camera_scale', 'fit_covariances']
 
 DIMENSIONS = 6
 NUM_PARAMETERS = 3
@@ -35,6 +39,8 @@ FLOOR_SHARE, FLOOR_DOUBT = 0.3, 0.7
 """The floors' prior: this share of the median error, with this doubt of its logarithm. A few
 images that all have few inliers do not tell a floor, which those with many would need."""
 STARTS = ((-2.0, 0.05), (1.0, 0.05), (-2.0, 0.5), (1.0, 0.5))
+CAMERA_SCALES = (-14.0, -6.0, -2.0, 2.0, 6.0)
+"""Logarithms between which each minimum is looked for."""
 SMALLEST = 1e-9
 
 
@@ -77,7 +83,7 @@ def fit_covariances(errors: Array, covariances: Array, num_inliers: NDArray[np.i
     logs = np.log(np.maximum(sizes, SMALLEST))
 
     def cost(parameters: Array) -> float:
-        return _surprise(parameters, errors, scaled) + _prior(parameters, logs)
+        return _pose_surprise(parameters, errors, scaled) + _prior(parameters, logs)
 
     solutions = [
         minimize(
@@ -95,11 +101,40 @@ def fit_covariances(errors: Array, covariances: Array, num_inliers: NDArray[np.i
     return Fit(float(np.exp(scale) * widening), float(position), float(rotation))
 
 
-def _surprise(parameters: Array, errors: Array, covariances: Array) -> float:
-    """Negative logarithm of the likelihood, but for a constant."""
+def fit_camera_scale(deviations: Sequence[CameraDeviation]) -> float:
+    """Find the scale that makes what images say of their camera most likely, 0 if they are few.
+
+    The calibration of the map's own camera is taken for right up to `CALIBRATION_STD`.
+    """
+    if len(deviations) < LEAST_ERRORS:
+        return 0.0
+    values = np.array([each.values for each in deviations])
+    covariances = np.array([each.covariance for each in deviations])
+    floor = CALIBRATION_STD**2 * np.eye(values.shape[1])
+
+    def cost(logarithm: float) -> float:
+        scaled = np.exp(logarithm) * covariances + floor
+        return _surprise(values, scaled) + 0.5 * (logarithm / SCALE_DOUBT) ** 2
+
+    best = min(
+        (
+            minimize_scalar(cost, bounds=bounds, method='bounded')
+            for bounds in pairwise(CAMERA_SCALES)
+        ),
+        key=lambda solution: float(solution.fun),
+    )
+    count = len(deviations)
+    return float(np.exp(best.x) * (count + 1) / (count - 1))
+
+
+def _pose_surprise(parameters: Array, errors: Array, covariances: Array) -> float:
     scale, position, rotation = np.exp(parameters)
     floors = np.diag(np.repeat([position**2, rotation**2], 3))
-    matrices = scale * covariances + floors
+    return _surprise(errors, scale * covariances + floors)
+
+
+def _surprise(errors: Array, matrices: Array) -> float:
+    """Negative logarithm of the likelihood of errors (N, 6), but for a constant."""
     _, log_determinants = np.linalg.slogdet(matrices)
     solved = np.linalg.solve(matrices, errors[:, :, None])[:, :, 0]
     squares = np.einsum('ni,ni->n', errors, solved)

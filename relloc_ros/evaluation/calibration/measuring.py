@@ -27,7 +27,7 @@ from relloc_ros.localizers.network_estimators import NETWORK_ESTIMATORS, images_
 from relloc_ros.localizers.network_images import images_folder
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.pipeline import Relocalizer
-from relloc_ros.structures import PoseEstimate
+from relloc_ros.structures import CameraDeviation, PoseEstimate
 
 __all__ = ['HeldOut', 'Progress', 'hold_out']
 
@@ -49,6 +49,7 @@ class HeldOut:
         estimates: N poses, with covariances as the localizer has them.
         truths: N map_from_cam in the map.
         num_inliers: (N,) 0 where the localizer counts none.
+        camera_deviations: of those images that say something of their camera.
         num_tried: images that were held out.
         num_fit: images that could have been: of a localizer trained on the map those only that it
             has not learned from.
@@ -58,6 +59,7 @@ class HeldOut:
     estimates: Sequence[PoseEstimate]
     truths: Sequence[RigidTransform]
     num_inliers: NDArray[np.intp]
+    camera_deviations: Sequence[CameraDeviation]
     num_tried: int
     num_fit: int
     view_shift: float
@@ -115,13 +117,13 @@ def hold_out(
         max_position_std=0.0,
         max_orientation_std=0.0,
         covariance_scale=1.0,
-        acceptance=AcceptanceConfig(max_false_accept_rate=1.0),
+        acceptance=AcceptanceConfig(max_false_accept_rate=1.0, check_camera=False),
     )
     relocalizer = Relocalizer(held_out_map, ungated)
     learned = relocalizer.learned_images
     fit = np.flatnonzero(~learned)
     rows = [int(fit[place]) for place in _spread(len(fit), samples)]
-    found = HeldOut((), (), np.empty(0, dtype=np.intp), len(rows), len(fit), 0.0)
+    found = HeldOut((), (), np.empty(0, dtype=np.intp), (), len(rows), len(fit), 0.0)
     for view_shift in VIEW_SHIFTS:
         excluded = {row: shifts.of(row) < view_shift for row in rows}
         unseen = {row: near for row, near in excluded.items() if not (near & learned).any()}
@@ -137,15 +139,16 @@ def _hold_out(
     held_out_map: HeldOutMap,
     excluded: Mapping[int, NDArray[np.bool_]],
     progress: Progress | None,
-) -> tuple[list[PoseEstimate], list[RigidTransform], NDArray[np.intp]]:
+) -> tuple[list[PoseEstimate], list[RigidTransform], NDArray[np.intp], list[CameraDeviation]]:
     """Localize each of some images, by index, without those (N,) that are excluded for it.
 
     Returns:
-        Poses of those that are localized, their true poses, their numbers of inliers.
+        Poses of those that are localized, their true poses, their numbers of inliers, and what
+        they say of their cameras.
     """
     report = progress or (lambda done, total, stage: None)
     name = relocalizer.config.localizer
-    estimates, truths, num_inliers = [], [], []
+    estimates, truths, num_inliers, deviations = [], [], [], []
     for done, (row, without) in enumerate(excluded.items()):
         report(done, len(excluded), name)
         without[row] = True
@@ -154,8 +157,10 @@ def _hold_out(
             estimates.append(found.camera_pose)
             truths.append(held_out_map.cam_from_map(row).inverse())
             num_inliers.append(found.num_inliers)
+            if found.camera_deviation is not None:
+                deviations.append(found.camera_deviation)
     report(len(excluded), len(excluded), name)
-    return estimates, truths, np.array(num_inliers, dtype=np.intp)
+    return estimates, truths, np.array(num_inliers, dtype=np.intp), deviations
 
 
 def _seen_images(reference_map: ReferenceMap, config: LocalizationConfig) -> Path | None:
