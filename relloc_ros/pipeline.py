@@ -32,6 +32,7 @@ from relloc_ros.structures import (
     SearchArea,
     Status,
 )
+from relloc_ros.wrong_camera import widening
 
 __all__ = ['Relocalizer', 'frame_seed']
 
@@ -208,9 +209,10 @@ class Relocalizer:
         calibration, pose = self.calibration.calibration, found.camera_pose
         if calibration is not None and pose is not None:
             covariance = calibration.apply(pose.covariance, found.num_inliers, shrink=measured)
+            if self.config.acceptance.check_camera:
+                covariance += widening(found.camera_deviation, calibration.camera_scale)
             found = replace(found, camera_pose=PoseEstimate(pose.map_from_body, covariance))
-        camera_scale = calibration.camera_scale if calibration is not None else 0.0
-        return gate(found, self.config, camera_scale)
+        return gate(found, self.config, calibration.camera_scale if calibration else 0.0)
 
     def _error(self, stamp_ns: int, error: DataError) -> Localization:
         return Localization(Status.ERROR, str(error), stamp_ns, self.config.localizer)

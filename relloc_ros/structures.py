@@ -152,12 +152,16 @@ class CameraDeviation:
         covariance: (6, 6) of the values.
         num_points: that fit then.
         gain: share of the robust cost of all points that goes with it.
+        pose_shift: (6,) by which the pose moves then, in the order of `PoseEstimate.covariance`.
+        pose_by_values: (6, 6) derivatives of the best pose by the values.
     """
 
     values: Array
     covariance: Array
     num_points: int
     gain: float
+    pose_shift: Array
+    pose_by_values: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,21 +15,29 @@ from __future__ import annotations
 
 import numpy as np
 
+from relloc_ros.geometry import Array
 from relloc_ros.structures import CameraDeviation
 
-__all__ = ['CALIBRATION_STD', 'contradiction']
+__all__ = ['CALIBRATION_STD', 'contradiction', 'widening']
 
 CALIBRATION_STD = 0.002
 """Of each deviation of a camera that was calibrated with care, another than the map's."""
-UNMEASURED_SCALE, UNMEASURED_STD, UNMEASURED_GAIN = 0.4, 0.004, 0.2
-"""For maps on which nothing was measured, and images that gain as much by another camera."""
-MIN_GAIN = 0.05
+UNMEASURED_SCALE, UNMEASURED_STD = 0.4, 0.004
+"""For maps on which nothing was measured."""
+MIN_GAIN, UNMEASURED_GAIN = 0.05, 0.2
 """Share of the robust cost that goes with another camera: with less it explains nothing."""
+DOUBTED_DISTANCE = 12.6
+"""Squared, by the covariance, 95 % of the chi-squared distribution of 6 degrees of freedom: of a
+camera further off it is not sure that it is the calibrated one."""
 MAX_DISTANCE = 47.7
-"""Squared, by the covariance: 99.5 % of a multivariate t distribution of 6 dimensions with 8
-degrees of freedom are nearer, six times the quantile of F(6, 8)."""
-MIN_POINTS = 120
-"""Fewer say too little of a camera."""
+"""99.5 % of a multivariate t distribution of 6 dimensions with 8 degrees of freedom are nearer:
+six times the quantile of F(6, 8)."""
+CLEAR_DISTANCE = 150.0
+"""No query as it should be came near it, whatever its gain."""
+MANY_POINTS = 120
+"""Distances of fewer count for less, by the square: their covariance is too small."""
+PROBABILITY = 0.2
+"""That a doubted camera is another one."""
 
 
 def contradiction(deviation: CameraDeviation, camera_scale: float) -> str:
@@ -39,27 +47,58 @@ def contradiction(deviation: CameraDeviation, camera_scale: float) -> str:
         deviation: of the image.
         camera_scale: factor of its covariance, of `map.calibration.Calibration`; 0 if unknown.
     """
-    least_gain, std = MIN_GAIN, CALIBRATION_STD
+    covariance, least_gain = _measured(deviation, camera_scale), MIN_GAIN
     if not camera_scale:
-        camera_scale, std, least_gain = UNMEASURED_SCALE, UNMEASURED_STD, UNMEASURED_GAIN
-    if deviation.num_points < MIN_POINTS or deviation.gain < least_gain:
+        least_gain = UNMEASURED_GAIN
+    distance = _distance(deviation, covariance)
+    if distance <= MAX_DISTANCE or (distance <= CLEAR_DISTANCE and deviation.gain < least_gain):
         return ''
-    values = deviation.values
-    covariance = camera_scale * deviation.covariance + std**2 * np.eye(len(values))
-    if values @ np.linalg.solve(covariance, values) <= MAX_DISTANCE:
-        return ''
-    longer, uneven, x, y, shear, radial = values
-    most = int((np.abs(values) / np.sqrt(np.diag(covariance))).argmax())
+    longer, uneven, x, y, shear, radial = deviation.values
+    most = int((np.abs(deviation.values) / np.sqrt(np.diag(covariance))).argmax())
     found = (
         f'a focal length {longer:+.1%}',
         f'focal lengths along x and y {2.0 * uneven:+.1%} apart',
         f'a principal point {x:+.1%} of the focal length to the right',
         f'a principal point {y:+.1%} of the focal length further down',
         f'a shear of {shear:+.1%}, as of a rolling shutter,',
-        f'a radial distortion {radial:+.3f}',
+        f'a radial distortion of {radial:+.3f}',
     )[most]
     return (
         f'the image contradicts the calibration of its camera: {found} would fit '
         f'{deviation.num_points} points better; look whether camera_info belongs to this image, '
         'or whether it was cut or resized'
     )
+
+
+def widening(deviation: CameraDeviation | None, camera_scale: float) -> Array:
+    """Give what to add (6, 6) to the covariance of the pose, zero unless the camera is doubted.
+
+    The second moment of the pose about the one found, if the camera is another one with some
+    probability: how far the pose moves with it, and how sure that is.
+
+    Args:
+        deviation: of the image; None says nothing.
+        camera_scale: as there; 0 says nothing.
+    """
+    nothing: Array = np.zeros((6, 6))
+    if deviation is None or not camera_scale or deviation.gain < MIN_GAIN:
+        return nothing
+    covariance = _measured(deviation, camera_scale)
+    if _distance(deviation, covariance) <= DOUBTED_DISTANCE:
+        return nothing
+    shift, by_values = deviation.pose_shift, deviation.pose_by_values
+    moments: Array = np.outer(shift, shift) + by_values @ covariance @ by_values.T
+    return PROBABILITY * moments
+
+
+def _measured(deviation: CameraDeviation, camera_scale: float) -> Array:
+    scale, std = (
+        (camera_scale, CALIBRATION_STD) if camera_scale else (UNMEASURED_SCALE, UNMEASURED_STD)
+    )
+    covariance: Array = scale * deviation.covariance + std**2 * np.eye(len(deviation.values))
+    return covariance
+
+
+def _distance(deviation: CameraDeviation, covariance: Array) -> float:
+    distance = deviation.values @ np.linalg.solve(covariance, deviation.values)
+    return float(distance) * min(1.0, deviation.num_points / MANY_POINTS) ** 2

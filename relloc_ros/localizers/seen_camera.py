@@ -5,7 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
+
+from relloc_ros.geometry import skew
 from relloc_ros.localizers.sighting import PlacedSighting
 from relloc_ros.localizers.solution import Solution
 from relloc_ros.structures import CameraDeviation
@@ -25,7 +29,8 @@ def deviation_of_camera(
         threshold_px: largest reprojection error of an inlier.
 
     Returns:
-        None without a pose or points of known position, and of rigs.
+        With the shift of the body's pose. None without a pose or points of known position, and of
+        rigs.
     """
     pose = solution.pose
     if pose is None or len(views) != 1 or not views[0].is_certain:
@@ -33,11 +38,21 @@ def deviation_of_camera(
     view, points = views[0], views[0].sighting.points
     if points is None:
         return None
-    return estimate_deviation(
-        pose.map_from_body @ view.body_from_cam,
+    map_from_cam = pose.map_from_body @ view.body_from_cam
+    found = estimate_deviation(
+        map_from_cam,
         view.features.normalized[points.keypoints],
         points.positions,
         view.features.focal_length,
         threshold_px=threshold_px,
         num_images=sum(bool(mask.any()) for mask in solution.inliers),
+    )
+    if found is None:
+        return None
+    body_by_cam = np.eye(6)
+    body_by_cam[:3, 3:] = -skew(pose.map_from_body.translation - map_from_cam.translation)
+    return replace(
+        found,
+        pose_shift=body_by_cam @ found.pose_shift,
+        pose_by_values=body_by_cam @ found.pose_by_values,
     )

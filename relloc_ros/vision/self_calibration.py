@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from relloc_ros.geometry import Array, RigidTransform, exp_so3
+from relloc_ros.geometry import Array, RigidTransform, exp_so3, log_so3
 from relloc_ros.structures import CameraDeviation
 from relloc_ros.vision.absolute_pose import absolute_residuals
 
@@ -85,7 +85,15 @@ def estimate_deviation(
     if covariance is None:
         return None
     gain = 1.0 - _cost(after) / max(_cost(before), 1e-9)
-    return CameraDeviation(values, covariance, int(fits.sum()), gain)
+    shift = np.concatenate(
+        [
+            pose.translation - map_from_cam.translation,
+            log_so3(pose.rotation @ map_from_cam.rotation.T),
+        ]
+    )
+    of_values = covariance[NUM_POSE:, NUM_POSE:]
+    by_values: Array = np.linalg.solve(of_values, covariance[NUM_POSE:, :NUM_POSE]).T
+    return CameraDeviation(values, of_values, int(fits.sum()), gain, shift, by_values)
 
 
 def _deviations(points2D: Array) -> Array:
@@ -107,13 +115,14 @@ def _prior(variance: float) -> Array:
 
 
 def _covariance(residuals: Array, rows: Array, num_images: int) -> Array | None:
+    """Covariance (12, 12) of pose and camera."""
     if len(residuals) <= len(rows):
         return None
     weights = 1.0 / (1.0 + residuals**2)
     variance = float((weights * residuals**2).sum() / weights.sum())
     variance = max(variance, VARIANCE_FLOOR_PX**2) * max(residuals.size / max(num_images, 1), 1.0)
     inverse = _inverse((rows * weights) @ rows.T + np.diag(_prior(variance)))
-    return None if inverse is None else inverse[NUM_POSE:, NUM_POSE:] * variance
+    return None if inverse is None else inverse * variance
 
 
 def _inverse(information: Array) -> Array | None:

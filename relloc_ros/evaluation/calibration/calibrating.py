@@ -29,6 +29,7 @@ from relloc_ros.map.editing import changing
 from relloc_ros.map.format import Generation
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.structures import PoseEstimate
+from relloc_ros.wrong_camera import widening
 
 __all__ = ['Calibrated', 'calibrate', 'calibrate_map']
 
@@ -111,7 +112,9 @@ def calibrate(
             f'calibrate: {remedy}'
         )
     covariances = np.array([estimate.covariance for estimate in held_out.estimates])
-    fit = fit_covariances(held_out.errors(), covariances, held_out.num_inliers)
+    camera_scale = fit_camera_scale([each for each in held_out.camera_deviations if each])
+    widenings = np.array([widening(each, camera_scale) for each in held_out.camera_deviations])
+    fit = fit_covariances(held_out.errors(), covariances, held_out.num_inliers, widenings)
     bare = Calibration(
         localizer=config.localizer,
         settings=settings_hash(config),
@@ -127,11 +130,13 @@ def calibrate(
         median_nees_after=0.0,
         coverage_before=0.0,
         coverage_after=0.0,
-        camera_scale=fit_camera_scale(held_out.camera_deviations),
+        camera_scale=camera_scale,
     )
     calibrated = [
-        PoseEstimate(estimate.map_from_body, bare.apply(estimate.covariance, int(count)))
-        for estimate, count in zip(held_out.estimates, held_out.num_inliers, strict=True)
+        PoseEstimate(estimate.map_from_body, bare.apply(estimate.covariance, int(count)) + wider)
+        for estimate, count, wider in zip(
+            held_out.estimates, held_out.num_inliers, widenings, strict=True
+        )
     ]
     before = normalized_errors(held_out.estimates, held_out.truths).pose
     after = normalized_errors(calibrated, held_out.truths).pose

@@ -53,7 +53,12 @@ class Fit:
     rotation_floor: float
 
 
-def fit_covariances(errors: Array, covariances: Array, num_inliers: NDArray[np.intp]) -> Fit:
+def fit_covariances(
+    errors: Array,
+    covariances: Array,
+    num_inliers: NDArray[np.intp],
+    widenings: Array | None = None,
+) -> Fit:
     """Find the scale and the floors that make errors most likely.
 
     The scale counts for a pose with 100 inliers. Among the images of any one map that were looked
@@ -68,6 +73,8 @@ def fit_covariances(errors: Array, covariances: Array, num_inliers: NDArray[np.i
         errors: (N, 6) position and rotation, as in `structures.PoseEstimate`.
         covariances: (N, 6, 6) of the localizer.
         num_inliers: (N,); zeros where it counts none.
+        widenings: (N, 6, 6) added to them, whatever the scale, see `wrong_camera.widening`; None
+            is nothing.
 
     Raises:
         ValueError: fewer than `LEAST_ERRORS`.
@@ -77,13 +84,15 @@ def fit_covariances(errors: Array, covariances: Array, num_inliers: NDArray[np.i
         raise ValueError(f'{count} errors, {LEAST_ERRORS} are needed')
     inliers = np.where(num_inliers > 0, num_inliers, INLIERS)
     scaled = covariances * (INLIERS / inliers)[:, None, None]
+    if widenings is None:
+        widenings = np.zeros_like(covariances)
     sizes = np.array(
         [np.median(np.linalg.norm(part, axis=1)) for part in (errors[:, :3], errors[:, 3:])]
     )
     logs = np.log(np.maximum(sizes, SMALLEST))
 
     def cost(parameters: Array) -> float:
-        return _pose_surprise(parameters, errors, scaled) + _prior(parameters, logs)
+        return _pose_surprise(parameters, errors, scaled, widenings) + _prior(parameters, logs)
 
     solutions = [
         minimize(
@@ -127,10 +136,12 @@ def fit_camera_scale(deviations: Sequence[CameraDeviation]) -> float:
     return float(np.exp(best.x) * (count + 1) / (count - 1))
 
 
-def _pose_surprise(parameters: Array, errors: Array, covariances: Array) -> float:
+def _pose_surprise(
+    parameters: Array, errors: Array, covariances: Array, widenings: Array
+) -> float:
     scale, position, rotation = np.exp(parameters)
     floors = np.diag(np.repeat([position**2, rotation**2], 3))
-    return _surprise(errors, scale * covariances + floors)
+    return _surprise(errors, scale * covariances + floors + widenings)
 
 
 def _surprise(errors: Array, matrices: Array) -> float:

@@ -49,7 +49,7 @@ class HeldOut:
         estimates: N poses, with covariances as the localizer has them.
         truths: N map_from_cam in the map.
         num_inliers: (N,) 0 where the localizer counts none.
-        camera_deviations: of those images that say something of their camera.
+        camera_deviations: N, None where an image says nothing of its camera.
         num_tried: images that were held out.
         num_fit: images that could have been: of a localizer trained on the map those only that it
             has not learned from.
@@ -59,7 +59,7 @@ class HeldOut:
     estimates: Sequence[PoseEstimate]
     truths: Sequence[RigidTransform]
     num_inliers: NDArray[np.intp]
-    camera_deviations: Sequence[CameraDeviation]
+    camera_deviations: Sequence[CameraDeviation | None]
     num_tried: int
     num_fit: int
     view_shift: float
@@ -139,12 +139,14 @@ def _hold_out(
     held_out_map: HeldOutMap,
     excluded: Mapping[int, NDArray[np.bool_]],
     progress: Progress | None,
-) -> tuple[list[PoseEstimate], list[RigidTransform], NDArray[np.intp], list[CameraDeviation]]:
+) -> tuple[
+    list[PoseEstimate], list[RigidTransform], NDArray[np.intp], list[CameraDeviation | None]
+]:
     """Localize each of some images, by index, without those (N,) that are excluded for it.
 
     Returns:
-        Poses of those that are localized, their true poses, their numbers of inliers, and what
-        they say of their cameras.
+        Poses of those that are localized, their true poses, their numbers of inliers, and
+        what they say of their cameras.
     """
     report = progress or (lambda done, total, stage: None)
     name = relocalizer.config.localizer
@@ -157,8 +159,7 @@ def _hold_out(
             estimates.append(found.camera_pose)
             truths.append(held_out_map.cam_from_map(row).inverse())
             num_inliers.append(found.num_inliers)
-            if found.camera_deviation is not None:
-                deviations.append(found.camera_deviation)
+            deviations.append(found.camera_deviation)
     report(len(excluded), len(excluded), name)
     return estimates, truths, np.array(num_inliers, dtype=np.intp), deviations
 
