@@ -24,7 +24,7 @@ CALIBRATION_STD = 0.002
 """Of each deviation of a camera that was calibrated with care, another than the map's."""
 UNMEASURED_SCALE, UNMEASURED_STD = 0.4, 0.004
 """For maps on which nothing was measured."""
-MIN_GAIN, UNMEASURED_GAIN = 0.05, 0.2
+MIN_GAIN, UNMEASURED_GAIN = 0.04, 0.2
 """Share of the robust cost that goes with another camera: with less it explains nothing."""
 DOUBTED_DISTANCE = 12.6
 """Squared, by the covariance, 95 % of the chi-squared distribution of 6 degrees of freedom: of a

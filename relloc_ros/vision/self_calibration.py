@@ -92,7 +92,7 @@ def estimate_deviation(
         ]
     )
     of_values = covariance[NUM_POSE:, NUM_POSE:]
-    by_values: Array = np.linalg.solve(of_values, covariance[NUM_POSE:, :NUM_POSE]).T
+    by_values = np.asarray(np.linalg.solve(of_values, covariance[NUM_POSE:, :NUM_POSE]).T)
     return CameraDeviation(values, of_values, int(fits.sum()), gain, shift, by_values)
 
 
