@@ -155,6 +155,8 @@ def test_survives_editing_as_that_of_another_state(calibrated_map):
         {'rotation_floor': float('nan')},
         {'num_tried': None},
         {'position_floor': [1.0]},
+        {'camera_scale': -1.0},
+        {'camera_scale': float('inf')},
     ],
 )
 def test_damaged_calibration_is_a_damaged_map(calibrated_map, damage):
@@ -164,6 +166,15 @@ def test_damaged_calibration_is_a_damaged_map(calibrated_map, damage):
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(MapError, match='is damaged'):
         ReferenceMap.open(calibrated_map)
+
+
+def test_maps_that_know_nothing_of_their_camera_are_read(calibrated_map):
+    path = current_generation(calibrated_map).manifest
+    content = yaml.safe_load(path.read_text())
+    del content['calibrations'][0]['camera_scale']
+    path.write_text(yaml.safe_dump(content))
+    with ReferenceMap.open(calibrated_map) as reference_map:
+        assert reference_map.calibrations[0].camera_scale == 0.0
 
 
 @pytest.mark.parametrize('calibrations', [3, 'all', [3], {'essential': 1.0}])

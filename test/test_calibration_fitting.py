@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from relloc_ros.evaluation.calibration.fitting import fit_covariances
+from relloc_ros.evaluation.calibration.fitting import (
+    LEAST_ERRORS,
+    fit_camera_scale,
+    fit_covariances,
+)
+from relloc_ros.structures import CameraDeviation
+from relloc_ros.wrong_camera import CALIBRATION_STD
 
 SCALE, POSITION_FLOOR, ROTATION_FLOOR = 3.0, 0.01, 0.002
 UNITS = np.repeat([0.01, 0.002], 3)
@@ -91,3 +97,43 @@ def test_without_inliers():
 def test_too_few():
     with pytest.raises(ValueError, match='5 errors, 6 are needed'):
         fit_covariances(*draw(5, 4)[:3])
+
+
+def deviations_of(scale, count, seed, outliers=0.0):
+    """Draw what images say of a camera that is as well calibrated as `CALIBRATION_STD` says."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        root = 0.01 * np.exp(rng.normal()) * (rng.normal(size=(6, 6)) + 2.0 * np.eye(6))
+        covariance = root @ root.T
+        true = scale * covariance + CALIBRATION_STD**2 * np.eye(6)
+        values = np.linalg.cholesky(true) @ rng.normal(size=6)
+        values *= 10.0 if rng.random() < outliers else 1.0
+        found.append(CameraDeviation(values, covariance, 300, 0.1, np.zeros(6), np.zeros((6, 6))))
+    return found
+
+
+@pytest.mark.parametrize('scale', [0.03, 0.5, 4.0])
+@pytest.mark.parametrize('outliers', [0.0, 0.03])
+def test_finds_the_scale_of_what_images_say_of_their_camera(scale, outliers):
+    assert fit_camera_scale(deviations_of(scale, 200, 3, outliers)) == pytest.approx(
+        scale, rel=0.3
+    )
+
+
+def test_few_images_say_nothing_of_that_scale():
+    assert fit_camera_scale(deviations_of(1.0, LEAST_ERRORS - 1, 4)) == 0.0
+    assert fit_camera_scale(deviations_of(1.0, LEAST_ERRORS, 4)) > 0.0
+
+
+def test_what_a_doubted_camera_adds_is_not_scaled():
+    errors, covariances, inliers = draw(300, 8)[:3]
+    widenings = np.zeros_like(covariances)
+    rows = np.arange(0, 300, 4)
+    widenings[rows] = np.diag(100.0 * np.repeat([POSITION_FLOOR**2, ROTATION_FLOOR**2], 3))
+    more = np.random.default_rng(9).normal(size=(len(rows), 6))
+    errors[rows] += 10.0 * np.repeat([POSITION_FLOOR, ROTATION_FLOOR], 3) * more
+    with_them = fit_covariances(errors, covariances, inliers, widenings)
+    without = fit_covariances(errors, covariances, inliers)
+    assert POSITION_FLOOR < with_them.position_floor < 1.5 * POSITION_FLOOR
+    assert without.position_floor > 1.5 * with_them.position_floor

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from relloc_ros.config import LocalizationConfig, make_config
-from relloc_ros.geometry import RigidTransform, exp_so3
+from relloc_ros.geometry import RigidTransform, exp_so3, log_so3
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import read_image, read_source
 from relloc_ros.pipeline import Relocalizer
-from relloc_ros.structures import QueryImage, Status
+from relloc_ros.structures import CameraDeviation, QueryImage, RigView, Status
 from relloc_ros.vision.absolute_pose import estimate_absolute_pose
 from relloc_ros.vision.self_calibration import estimate_deviation
+from relloc_ros.wrong_camera import contradiction, widening
 
 EXAMPLE = Path(__file__).parent.parent / 'examples' / 'fr3_office'
 FOCAL_LENGTH = 500.0
@@ -40,6 +41,16 @@ def cropped(query, factor):
     height, width = query.image.shape[:2]
     matrix = cv2.getRotationMatrix2D((0.5 * width, 0.5 * height), 0.0, factor)
     return replace(query, image=cv2.warpAffine(query.image, matrix, (width, height)))
+
+
+def distorted(query, bend):
+    """Bend an image as a lens with this radial distortion does."""
+    matrix = query.camera.to_pycolmap(1).calibration_matrix()
+    height, width = query.image.shape[:2]
+    x, y = cv2.initInverseRectificationMap(
+        matrix, np.array([bend, 0.0, 0.0, 0.0]), None, matrix, (width, height), cv2.CV_32FC1
+    )
+    return replace(query, image=cv2.remap(query.image, x, y, cv2.INTER_LINEAR))
 
 
 def seen_points(rng, count=300, depths=(2.0, 8.0), noise_px=0.5):
@@ -102,11 +113,90 @@ def test_outliers_and_points_without_a_ray_do_not_matter():
     assert 195 < found.num_points < 225
 
 
-def test_a_plane_in_front_leaves_the_camera_open_or_unsure():
-    points2D, points3D = seen_points(np.random.default_rng(3), depths=(4.0, 4.0))
+@pytest.mark.parametrize('noise_px', [0.5, 0.01])
+def test_a_plane_in_front_leaves_the_camera_open(noise_px):
+    rng = np.random.default_rng(3)
+    points2D, points3D = seen_points(rng, depths=(4.0, 4.0), noise_px=noise_px)
     found = deviation_of(points2D / 1.1, points3D)
     # Nearer, or zoomed: nobody can tell, and nobody is told.
-    assert found is None or abs(found.values[0]) < 5.0 * np.sqrt(found.covariance[0, 0])
+    assert np.isfinite(found.values).all()
+    assert abs(found.values[0]) < 5.0 * np.sqrt(found.covariance[0, 0])
+    assert not contradiction(found, 0.0)
+
+
+def test_a_camera_that_images_held_out_have_been_quiet_about_is_refused_sooner():
+    rng = np.random.default_rng(4)
+    points2D, points3D = seen_points(rng)
+    pose, _ = estimate_absolute_pose(
+        points2D / 1.02, points3D, FOCAL_LENGTH, threshold_px=3.0, seed=1
+    )
+    found = estimate_deviation(
+        pose, points2D / 1.02, points3D, FOCAL_LENGTH, threshold_px=3.0, num_images=5
+    )
+    assert not contradiction(found, 0.0)
+    assert not contradiction(found, 4.0)
+    assert 'a focal length +' in contradiction(found, 0.05)
+
+
+@pytest.mark.parametrize(
+    ('index', 'words'), [(1, 'focal lengths along'), (4, 'shear'), (5, 'radial')]
+)
+def test_what_deviates_most_is_named(index, words):
+    values = np.zeros(6)
+    values[index] = 0.1
+    shift = np.zeros(6), np.zeros((6, 6))
+    found = CameraDeviation(values, 1e-6 * np.eye(6), 300, 0.5, *shift)
+    assert words in contradiction(found, 1.0)
+    assert not contradiction(replace(found, num_points=12), 1.0)
+    assert not contradiction(replace(found, values=0.1 * values, gain=0.01), 1.0)
+
+
+def test_a_doubted_camera_makes_the_covariance_as_wide_as_the_pose_is_wrong():
+    inside = 0
+    for seed in range(10):
+        points2D, points3D = seen_points(np.random.default_rng(seed))
+        points2D = points2D / 1.02
+        pose, _ = estimate_absolute_pose(
+            points2D, points3D, FOCAL_LENGTH, threshold_px=3.0, seed=1
+        )
+        found = estimate_deviation(
+            pose, points2D, points3D, FOCAL_LENGTH, threshold_px=3.0, num_images=300
+        )
+        error = np.concatenate(
+            [
+                POSE.translation - pose.translation,
+                log_so3(POSE.rotation @ pose.rotation.T),
+            ]
+        )
+        narrow = np.diag(np.repeat([0.005**2, 0.001**2], 3))
+        assert error @ np.linalg.solve(narrow, error) > 25.0
+        wide = narrow + widening(found, 0.5)
+        inside += error @ np.linalg.solve(wide, error) < 25.0
+        assert not widening(found, 0.0).any()
+        assert not widening(replace(found, gain=0.0), 0.5).any()
+    assert inside == 10
+    assert not widening(None, 0.5).any()
+
+
+def test_the_shift_is_that_of_the_body(office_points_map):
+    """A camera beside the body: what refining it does to the body's pose."""
+    body_from_cam = RigidTransform(exp_so3(np.array([0.2, 0.1, -0.4])), np.array([0.5, 1.0, -2.0]))
+    with ReferenceMap.open(office_points_map) as reference_map:
+        relocalizer = Relocalizer(reference_map)
+        query = example_queries()[0]
+        alone = relocalizer.process(query)
+        placed = relocalizer.process_rig([RigView(query, body_from_cam)])
+    turned = (
+        exp_so3(alone.camera_deviation.pose_shift[3:]) @ alone.camera_pose.map_from_body.rotation
+    )
+    moved = RigidTransform(
+        turned, alone.camera_pose.map_from_body.translation + alone.camera_deviation.pose_shift[:3]
+    )
+    body = moved @ body_from_cam.inverse()
+    shift = placed.camera_deviation.pose_shift
+    found = placed.camera_pose.map_from_body.translation + shift[:3]
+    np.testing.assert_allclose(found, body.translation, atol=2e-3)
+    np.testing.assert_allclose(shift[3:], alone.camera_deviation.pose_shift[3:], atol=1e-3)
 
 
 @pytest.mark.parametrize('localizer', ['essential', 'structure'])
@@ -130,3 +220,27 @@ def test_images_as_calibrated_are_not_refused(office_points_map):
         relocalizer = Relocalizer(reference_map)
         for query in example_queries():
             assert 'calibration of its camera' not in relocalizer.process(query).reason
+
+
+@pytest.mark.parametrize('localizer', ['essential', 'structure'])
+def test_a_lens_that_bends_what_the_calibration_has_straight(office_points_map, localizer):
+    config = make_config(LocalizationConfig, {'localizer': localizer})
+    with ReferenceMap.open(office_points_map) as reference_map:
+        query = example_queries()[0]
+        found = Relocalizer(reference_map, config).process(distorted(query, 0.3))
+    assert found.status is Status.GATED
+    assert 'contradicts the calibration' in found.reason
+
+
+def test_a_calibration_of_twice_the_size_gives_no_pose(office_points_map):
+    with ReferenceMap.open(office_points_map) as reference_map:
+        relocalizer = Relocalizer(reference_map)
+        for query in example_queries():
+            assert not relocalizer.process(with_focal_lengths(query, 2.0, 2.0)).localized
+
+
+def test_who_does_not_ask_is_not_refused(office_points_map):
+    config = make_config(LocalizationConfig, {'acceptance.check_camera': False})
+    with ReferenceMap.open(office_points_map) as reference_map:
+        query = with_focal_lengths(example_queries()[0], 1.25, 1.25)
+        assert Relocalizer(reference_map, config).process(query).localized

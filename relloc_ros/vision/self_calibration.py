@@ -9,11 +9,15 @@ calibration says comes out with a covariance.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from relloc_ros.geometry import Array, RigidTransform, exp_so3, log_so3
 from relloc_ros.structures import CameraDeviation
-from relloc_ros.vision.absolute_pose import absolute_residuals
+from relloc_ros.vision.absolute_pose import absolute_residuals, estimate_absolute_pose
 
 __all__ = ['estimate_deviation']
 
@@ -25,10 +29,105 @@ FAR = 12.0
 PRIOR_STD = 0.5
 """Of each deviation before anything was seen, wide enough to matter only where the points leave
 something of the camera open: before one plane, which would let it run away."""
+BOLD, CAREFUL = (0.0,), (0.0, 0.01, 0.1, 1.0, 10.0)
+"""Dampings, by Levenberg and Marquardt. Bold steps find what is far off, and now and then lose all
+points."""
+KEPT_SHARE = 0.6
+"""Of the points that fit, a refinement that converges keeps so many."""
+ZOOMS = (0.5, 2.0)
 MIN_RECIPROCAL_CONDITION = 1e-10
 VARIANCE_FLOOR_PX = 0.1
 NUM_POSE = 6
 NUM_CAMERA = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """Points as an image has them.
+
+    Attributes:
+        points2D: (K, 2) normalized.
+        points3D: (K, 3) in the map.
+        focal_length: as calibrated, pixels.
+        threshold_px: largest residual of a point that fits.
+        num_images: map images the points come from.
+        basis: (6, 2 K) by which the deviations of the camera move x and then y of the points.
+    """
+
+    points2D: Array
+    points3D: Array
+    focal_length: float
+    threshold_px: float
+    num_images: int
+    basis: Array
+
+    def residuals(self, pose: RigidTransform, values: Array) -> tuple[Array, Array]:
+        """Residuals (K, 2), pixels, and derivatives (12, 2 K) of x and then y of them."""
+        moved = self.points2D + (values @ self.basis).reshape(2, -1).T
+        residuals, by_pose = absolute_residuals(pose, moved, self.points3D, self.focal_length)
+        by_camera = -self.focal_length * self.basis
+        return residuals, np.concatenate([by_pose.T.reshape(NUM_POSE, -1), by_camera])
+
+    def refine(
+        self, pose: RigidTransform, values: Array, dampings: Sequence[float]
+    ) -> tuple[RigidTransform, Array] | None:
+        """Take the steps; None where the points leave the pose open.
+
+        Args:
+            pose: to start from.
+            values: to start from.
+            dampings: of each step, until the cost is less.
+        """
+        prior = _prior(max(self.points2D.size / self.num_images, 1.0))
+        residuals, rows = self.residuals(pose, values)
+        for scale in SCALES_PX:
+            squares = (residuals**2).sum(axis=1) / scale**2
+            weights = np.where(squares < FAR**2, 1.0 / (1.0 + squares), 0.0)
+            weighted = rows * np.tile(weights, 2)
+            information = weighted @ rows.T + np.diag(prior)
+            slope = weighted @ residuals.T.ravel() + prior * np.append(np.zeros(NUM_POSE), values)
+            cost = _cost(residuals / scale)
+            for damping in dampings:
+                inverse = _inverse(information + damping * np.diag(np.diag(information)))
+                if inverse is None:
+                    return None
+                step = -inverse @ slope
+                rotation = exp_so3(step[3:NUM_POSE]) @ pose.rotation
+                moved = RigidTransform(rotation, pose.translation + step[:3])
+                there = self.residuals(moved, values + step[NUM_POSE:])
+                if _cost(there[0] / scale) <= cost:
+                    break
+            pose, values, (residuals, rows) = moved, values + step[NUM_POSE:], there
+        return pose, values
+
+    def search(self, map_from_cam: RigidTransform) -> tuple[RigidTransform, Array] | None:
+        """Refine with care, also from half and twice the focal length; where most points fit."""
+        starts = [(map_from_cam, 1.0)]
+        for zoom in ZOOMS:
+            points2D, seed = zoom * self.points2D, 0
+            pose, _ = estimate_absolute_pose(
+                points2D,
+                self.points3D,
+                self.focal_length,
+                threshold_px=self.threshold_px * zoom,
+                seed=seed,
+            )
+            starts.append((pose, zoom))
+        rest = np.zeros(NUM_CAMERA - 1)
+        found = [self.refine(pose, np.append(zoom - 1.0, rest), CAREFUL) for pose, zoom in starts]
+        return max(
+            (each for each in found if each), key=lambda each: self.num_fit(*each), default=None
+        )
+
+    def num_fit(self, pose: RigidTransform, values: Array) -> int:
+        """Count the points that fit; errors of keypoints grow with the focal length, too."""
+        residuals, _ = self.residuals(pose, values)
+        return int(np.count_nonzero(self.fits(residuals / max(1.0 + values[0], 0.1))))
+
+    def fits(self, residuals: Array) -> NDArray[np.bool_]:
+        """Tell which residuals (K, 2) are small enough."""
+        fits: NDArray[np.bool_] = np.linalg.norm(residuals, axis=1) <= self.threshold_px
+        return fits
 
 
 def estimate_deviation(
@@ -41,6 +140,9 @@ def estimate_deviation(
     num_images: int,
 ) -> CameraDeviation | None:
     """Refine pose and camera together, by Gauss-Newton steps of a shrinking Cauchy loss.
+
+    Where that loses most of the points that fit before, it is done again with care, also from half
+    and twice the focal length.
 
     Args:
         map_from_cam: pose found with the camera as calibrated.
@@ -57,40 +159,24 @@ def estimate_deviation(
     usable = np.isfinite(points2D).all(axis=1)
     points2D, points3D = points2D[usable], points3D[usable]
     basis = _deviations(points2D)
-    by_camera = -focal_length * basis
-    sharing = max(points2D.size / max(num_images, 1), 1.0)
-    prior = _prior(sharing)
-    pose, values = map_from_cam, np.zeros(NUM_CAMERA)
-    before, _ = absolute_residuals(pose, points2D, points3D, focal_length)
-    for scale in SCALES_PX:
-        moved = points2D + (values @ basis).reshape(2, -1).T
-        residuals, by_pose = absolute_residuals(pose, moved, points3D, focal_length)
-        rows = _rows(by_pose, by_camera)
-        squares = (residuals**2).sum(axis=1) / scale**2
-        weights = np.where(squares < FAR**2, 1.0 / (1.0 + squares), 0.0)
-        weighted = rows * np.tile(weights, 2)
-        inverse = _inverse(weighted @ rows.T + np.diag(prior))
-        if inverse is None:
-            return None
-        slope = weighted @ residuals.T.ravel() + prior * np.append(np.zeros(NUM_POSE), values)
-        step = -inverse @ slope
-        rotation = exp_so3(step[3:NUM_POSE]) @ pose.rotation
-        pose = RigidTransform(rotation, pose.translation + step[:3])
-        values = values + step[NUM_POSE:]
-    moved = points2D + (values @ basis).reshape(2, -1).T
-    after, by_pose = absolute_residuals(pose, moved, points3D, focal_length)
-    fits = np.linalg.norm(after, axis=1) <= threshold_px
-    rows = _rows(by_pose, by_camera)[:, np.tile(fits, 2)]
-    covariance = _covariance(after[fits].T.ravel(), rows, num_images)
+    seen = _Seen(points2D, points3D, focal_length, threshold_px, max(num_images, 1), basis)
+    as_calibrated = np.zeros(NUM_CAMERA)
+    before, _ = seen.residuals(map_from_cam, as_calibrated)
+    num_before = int(np.count_nonzero(seen.fits(before)))
+    found = seen.refine(map_from_cam, as_calibrated, BOLD)
+    if found is None or seen.num_fit(*found) < KEPT_SHARE * num_before:
+        found = seen.search(map_from_cam)
+    if found is None:
+        return None
+    pose, values = found
+    after, rows = seen.residuals(pose, values)
+    fits = seen.fits(after)
+    covariance = _covariance(after[fits].T.ravel(), rows[:, np.tile(fits, 2)], seen.num_images)
     if covariance is None:
         return None
     gain = 1.0 - _cost(after) / max(_cost(before), 1e-9)
-    shift = np.concatenate(
-        [
-            pose.translation - map_from_cam.translation,
-            log_so3(pose.rotation @ map_from_cam.rotation.T),
-        ]
-    )
+    turned = log_so3(pose.rotation @ map_from_cam.rotation.T)
+    shift = np.concatenate([pose.translation - map_from_cam.translation, turned])
     of_values = covariance[NUM_POSE:, NUM_POSE:]
     by_values = np.asarray(np.linalg.solve(of_values, covariance[NUM_POSE:, :NUM_POSE]).T)
     return CameraDeviation(values, of_values, int(fits.sum()), gain, shift, by_values)
@@ -104,11 +190,6 @@ def _deviations(points2D: Array) -> Array:
     return np.array(pairs).reshape(len(pairs), -1)
 
 
-def _rows(by_pose: Array, by_camera: Array) -> Array:
-    """Derivatives (12, 2 K) of the residuals along x and then y by pose and camera."""
-    return np.concatenate([by_pose.T.reshape(NUM_POSE, -1), by_camera])
-
-
 def _prior(variance: float) -> Array:
     """Information (12,) that is there without points, in units of one residual's."""
     return np.repeat([0.0, variance / PRIOR_STD**2], [NUM_POSE, NUM_CAMERA])
@@ -120,7 +201,7 @@ def _covariance(residuals: Array, rows: Array, num_images: int) -> Array | None:
         return None
     weights = 1.0 / (1.0 + residuals**2)
     variance = float((weights * residuals**2).sum() / weights.sum())
-    variance = max(variance, VARIANCE_FLOOR_PX**2) * max(residuals.size / max(num_images, 1), 1.0)
+    variance = max(variance, VARIANCE_FLOOR_PX**2) * max(residuals.size / num_images, 1.0)
     inverse = _inverse((rows * weights) @ rows.T + np.diag(_prior(variance)))
     return None if inverse is None else inverse * variance
 
