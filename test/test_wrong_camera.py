@@ -124,6 +124,23 @@ def test_a_plane_in_front_leaves_the_camera_open(noise_px):
     assert not contradiction(found, 0.0)
 
 
+@pytest.mark.parametrize('count', [0, 1, 3, 6, 7])
+def test_few_points_say_nothing(count):
+    points2D, points3D = seen_points(np.random.default_rng(6), count=count)
+    found = estimate_deviation(
+        POSE, points2D, points3D, FOCAL_LENGTH, threshold_px=3.0, num_images=0
+    )
+    assert found is None or not contradiction(found, 0.02)
+
+
+@pytest.mark.parametrize('zoom', [0.45, 0.6, 1.8])
+def test_a_focal_length_that_is_far_off_is_found(zoom):
+    points2D, points3D = seen_points(np.random.default_rng(7))
+    found = deviation_of(zoom * points2D, points3D)
+    assert 1.0 + found.values[0] == pytest.approx(1.0 / zoom, rel=0.05)
+    assert found.num_points > 250
+
+
 def test_a_camera_that_images_held_out_have_been_quiet_about_is_refused_sooner():
     rng = np.random.default_rng(4)
     points2D, points3D = seen_points(rng)

@@ -104,13 +104,12 @@ class _Seen:
         """Refine with care, also from half and twice the focal length; where most points fit."""
         starts = [(map_from_cam, 1.0)]
         for zoom in ZOOMS:
-            points2D, seed = zoom * self.points2D, 0
             pose, _ = estimate_absolute_pose(
-                points2D,
+                zoom * self.points2D,
                 self.points3D,
                 self.focal_length,
-                threshold_px=self.threshold_px * zoom,
-                seed=seed,
+                threshold_px=zoom * self.threshold_px,
+                seed=0,
             )
             starts.append((pose, zoom))
         rest = np.zeros(NUM_CAMERA - 1)
@@ -154,10 +153,12 @@ def estimate_deviation(
             `covariance.pose_covariance`.
 
     Returns:
-        None where the points leave the pose open, or fit no camera.
+        None where the points are few, leave the pose open, or fit no camera.
     """
     usable = np.isfinite(points2D).all(axis=1)
     points2D, points3D = points2D[usable], points3D[usable]
+    if len(points2D) <= NUM_POSE:
+        return None
     basis = _deviations(points2D)
     seen = _Seen(points2D, points3D, focal_length, threshold_px, max(num_images, 1), basis)
     as_calibrated = np.zeros(NUM_CAMERA)
