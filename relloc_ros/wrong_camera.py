@@ -26,9 +26,11 @@ UNMEASURED_SCALE, UNMEASURED_STD = 0.4, 0.004
 """For maps on which nothing was measured."""
 MIN_GAIN, UNMEASURED_GAIN = 0.04, 0.2
 """Share of the robust cost that goes with another camera: with less it explains nothing."""
-DOUBTED_DISTANCE = 12.6
-"""Squared, by the covariance, 95 % of the chi-squared distribution of 6 degrees of freedom: of a
-camera further off it is not sure that it is the calibrated one."""
+DOUBTED_DISTANCE, PROBABILITY = 12.6, 0.2
+"""Squared, by the covariance, 95 % of the chi-squared distribution of 6 degrees of freedom; how
+probable it is that a camera further off is not as calibrated."""
+SURE_DISTANCE = 25.0
+"""99.97 %: it is sure."""
 MAX_DISTANCE = 47.7
 """99.5 % of a multivariate t distribution of 6 dimensions with 8 degrees of freedom are nearer:
 six times the quantile of F(6, 8)."""
@@ -36,8 +38,6 @@ CLEAR_DISTANCE = 150.0
 """No query as it should be came near it, whatever its gain."""
 MANY_POINTS = 120
 """Distances of fewer count for less, by the square: their covariance is too small."""
-PROBABILITY = 0.2
-"""That a doubted camera is another one."""
 
 
 def contradiction(deviation: CameraDeviation, camera_scale: float) -> str:
@@ -84,11 +84,12 @@ def widening(deviation: CameraDeviation | None, camera_scale: float) -> Array:
     if deviation is None or not camera_scale or deviation.gain < MIN_GAIN:
         return nothing
     covariance = _measured(deviation, camera_scale)
-    if _distance(deviation, covariance) <= DOUBTED_DISTANCE:
+    distance = _distance(deviation, covariance)
+    if distance <= DOUBTED_DISTANCE:
         return nothing
     shift, by_values = deviation.pose_shift, deviation.pose_by_values
     moments: Array = np.outer(shift, shift) + by_values @ covariance @ by_values.T
-    return PROBABILITY * moments
+    return moments if distance > SURE_DISTANCE else PROBABILITY * moments
 
 
 def _measured(deviation: CameraDeviation, camera_scale: float) -> Array:
