@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +38,8 @@ FLOOR_SHARE, FLOOR_DOUBT = 0.3, 0.7
 """The floors' prior: this share of the median error, with this doubt of its logarithm. A few
 images that all have few inliers do not tell a floor, which those with many would need."""
 STARTS = ((-2.0, 0.05), (1.0, 0.05), (-2.0, 0.5), (1.0, 0.5))
-CAMERA_SCALES = (-14.0, -6.0, -2.0, 2.0, 6.0)
-"""Logarithms between which each minimum is looked for."""
+CAMERA_SCALES = (-14.0, 6.0)
+"""Logarithms between which it is looked for."""
 SMALLEST = 1e-9
 
 
@@ -125,13 +124,7 @@ def fit_camera_scale(deviations: Sequence[CameraDeviation]) -> float:
         scaled = np.exp(logarithm) * covariances + floor
         return _surprise(values, scaled) + 0.5 * (logarithm / SCALE_DOUBT) ** 2
 
-    best = min(
-        (
-            minimize_scalar(cost, bounds=bounds, method='bounded')
-            for bounds in pairwise(CAMERA_SCALES)
-        ),
-        key=lambda solution: float(solution.fun),
-    )
+    best = minimize_scalar(cost, bounds=CAMERA_SCALES, method='bounded')
     count = len(deviations)
     return float(np.exp(best.x) * (count + 1) / (count - 1))
 
