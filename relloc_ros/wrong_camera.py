@@ -35,7 +35,7 @@ MAX_DISTANCE = 47.7
 """99.5 % of a multivariate t distribution of 6 dimensions with 8 degrees of freedom are nearer:
 six times the quantile of F(6, 8)."""
 CLEAR_DISTANCE = 150.0
-"""No query as it should be came near it, whatever its gain."""
+"""No query as it should be came near it, of any gain."""
 MANY_POINTS = 120
 """Distances of fewer count for less, by the square: their covariance is too small."""
 
@@ -47,11 +47,12 @@ def contradiction(deviation: CameraDeviation, camera_scale: float) -> str:
         deviation: of the image.
         camera_scale: factor of its covariance, of `map.calibration.Calibration`; 0 if unknown.
     """
-    covariance, least_gain = _measured(deviation, camera_scale), MIN_GAIN
-    if not camera_scale:
-        least_gain = UNMEASURED_GAIN
+    covariance = _measured(deviation, camera_scale)
     distance = _distance(deviation, covariance)
-    if distance <= MAX_DISTANCE or (distance <= CLEAR_DISTANCE and deviation.gain < least_gain):
+    least_gain = MIN_GAIN if camera_scale else UNMEASURED_GAIN
+    if distance > CLEAR_DISTANCE:
+        least_gain = 0.0
+    if distance <= MAX_DISTANCE or deviation.gain <= least_gain:
         return ''
     longer, uneven, x, y, shear, radial = deviation.values
     most = int((np.abs(deviation.values) / np.sqrt(np.diag(covariance))).argmax())

@@ -165,6 +165,8 @@ def test_what_deviates_most_is_named(index, words):
     found = CameraDeviation(values, 1e-6 * np.eye(6), 300, 0.5, *shift)
     assert words in contradiction(found, 1.0)
     assert not contradiction(replace(found, num_points=12), 1.0)
+    assert contradiction(replace(found, gain=0.01), 1.0)
+    assert not contradiction(replace(found, gain=-0.01), 1.0)
     assert not contradiction(replace(found, values=0.1 * values, gain=0.01), 1.0)
 
 
