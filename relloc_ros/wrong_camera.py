@@ -31,6 +31,8 @@ DOUBTED_DISTANCE, PROBABILITY = 12.6, 0.2
 probable it is that a camera further off is not as calibrated."""
 SURE_DISTANCE = 25.0
 """99.97 %: it is sure."""
+DOUBTED_GAIN = 0.07
+"""Queries as they should be whose gain is less lie far off, too, and the pose would move far."""
 MAX_DISTANCE = 47.7
 """99.5 % of a multivariate t distribution of 6 dimensions with 8 degrees of freedom are nearer:
 six times the quantile of F(6, 8)."""
@@ -79,10 +81,12 @@ def widening(deviation: CameraDeviation | None, camera_scale: float) -> Array:
 
     Args:
         deviation: of the image; None says nothing.
-        camera_scale: as there; 0 says nothing.
+        camera_scale: as there; 0 says nothing. Nor does one of 1 and more: where images stray
+            further than their covariance says, as with a rolling shutter, how far the pose would
+            move is no measure of its error.
     """
     nothing: Array = np.zeros((6, 6))
-    if deviation is None or not camera_scale or deviation.gain < MIN_GAIN:
+    if deviation is None or not 0.0 < camera_scale < 1.0 or deviation.gain < DOUBTED_GAIN:
         return nothing
     covariance = _measured(deviation, camera_scale)
     distance = _distance(deviation, covariance)

@@ -192,6 +192,7 @@ def test_a_doubted_camera_makes_the_covariance_as_wide_as_the_pose_is_wrong():
         wide = narrow + widening(found, 0.5)
         inside += error @ np.linalg.solve(wide, error) < 25.0
         assert not widening(found, 0.0).any()
+        assert not widening(found, 1.5).any()
         assert not widening(replace(found, gain=0.0), 0.5).any()
     assert inside == 10
     assert not widening(None, 0.5).any()
