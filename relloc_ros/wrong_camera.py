@@ -26,11 +26,11 @@ UNMEASURED_SCALE, UNMEASURED_STD = 0.4, 0.004
 """For maps on which nothing was measured."""
 MIN_GAIN, UNMEASURED_GAIN = 0.04, 0.2
 """Share of the robust cost that goes with another camera: with less it explains nothing."""
-DOUBTED_DISTANCE, PROBABILITY = 12.6, 0.2
-"""Squared, by the covariance, 95 % of the chi-squared distribution of 6 degrees of freedom; how
-probable it is that a camera further off is not as calibrated."""
-SURE_DISTANCE = 25.0
-"""99.97 %: it is sure."""
+DOUBTED_DISTANCE = 12.6
+"""Squared, by the covariance, 95 % of the chi-squared distribution of 6 degrees of freedom: a camera
+further off may be another one."""
+PROBABILITY = 0.05
+"""That it is. With more, good poses become too unsure for a robot that has 5 cm to spare."""
 DOUBTED_GAIN = 0.07
 """Queries as they should be whose gain is less lie far off, too, and the pose would move far."""
 MAX_DISTANCE = 47.7
@@ -89,12 +89,11 @@ def widening(deviation: CameraDeviation | None, camera_scale: float) -> Array:
     if deviation is None or not 0.0 < camera_scale < 1.0 or deviation.gain < DOUBTED_GAIN:
         return nothing
     covariance = _measured(deviation, camera_scale)
-    distance = _distance(deviation, covariance)
-    if distance <= DOUBTED_DISTANCE:
+    if _distance(deviation, covariance) <= DOUBTED_DISTANCE:
         return nothing
     shift, by_values = deviation.pose_shift, deviation.pose_by_values
     moments: Array = np.outer(shift, shift) + by_values @ covariance @ by_values.T
-    return moments if distance > SURE_DISTANCE else PROBABILITY * moments
+    return PROBABILITY * moments
 
 
 def _measured(deviation: CameraDeviation, camera_scale: float) -> Array:
