@@ -27,8 +27,8 @@ UNMEASURED_SCALE, UNMEASURED_STD = 0.4, 0.004
 MIN_GAIN, UNMEASURED_GAIN = 0.04, 0.2
 """Share of the robust cost that goes with another camera: with less it explains nothing."""
 DOUBTED_DISTANCE = 12.6
-"""Squared, by the covariance, 95 % of the chi-squared distribution of 6 degrees of freedom: a camera
-further off may be another one."""
+"""Squared, by the covariance, 95 % of the chi-squared distribution of 6 degrees of freedom: a
+camera further off may be another one."""
 PROBABILITY = 0.05
 """That it is. With more, good poses become too unsure for a robot that has 5 cm to spare."""
 DOUBTED_GAIN = 0.07
