@@ -115,6 +115,8 @@ def test_images_held_out_are_localized_like_queries(office_points_map, localizer
     limit = 1.0 if localizer == 'retrieval' else 0.05
     assert 1e-4 < np.median(np.linalg.norm(errors[:, :3], axis=1)) < limit
     assert progress[-1] == (10, 10, localizer)
+    told = [each is not None for each in found.camera_deviations]
+    assert told == [localizer != 'retrieval'] * len(found)
 
 
 def test_command_writes_what_localization_uses(copied_map):
