@@ -21,11 +21,26 @@ from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from ros_harness import Robot, values
-from ros_process import call, end, parameters, running_node, spin_until
+from ros_process import START_TIMEOUT_S, call, end, parameters, running_node, spin_until
 
 NODE = '/robot_1/localization_node'
 IN_NAMESPACE = ('-r', '__ns:=/robot_1', '-r', 'image:=/image', '-r', 'camera_info:=/camera_info')
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
+INTERRUPTED_NODE = """
+import os, signal
+from relloc_ros.ros import localization_node as program
+
+class Node(program.LocalizationNode):
+    def __init__(self):
+        super().__init__()
+        os.kill(os.getpid(), signal.SIGINT)
+        while self.context.ok():
+            pass
+        print('nothing was torn', flush=True)
+
+program.LocalizationNode = Node
+program.main()
+"""
 
 
 class Operator(Robot):
@@ -122,4 +137,13 @@ def test_signals_end_an_unconfigured_node_cleanly(
         assert end(process, signal_number) == 0
     text = log.read_text()
     assert f'ros2 lifecycle set {NODE} configure' in text
+    assert 'Traceback' not in text
+
+
+def test_sigint_does_not_tear_what_rclpy_is_about(tmp_path: Path) -> None:
+    log = tmp_path / 'log'
+    with running_node(*IN_NAMESPACE, log=log, program=('-c', INTERRUPTED_NODE)) as process:
+        assert process.wait(timeout=START_TIMEOUT_S) == 0
+    text = log.read_text()
+    assert 'nothing was torn' in text
     assert 'Traceback' not in text

@@ -19,7 +19,7 @@ from typing import Any
 import rclpy
 from rclpy.clock import Clock, ClockType, JumpHandle, JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -270,21 +270,22 @@ class LocalizationNode(LifecycleNode):
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the node until SIGINT or SIGTERM."""
-    # Importing pycolmap installs a handler that dies of SIGTERM, and rclpy chains to what it
-    # finds: so the order is pycolmap, default handler, rclpy.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # rclpy shuts down on signals and chains to the handlers it finds. Python's would raise in the
+    # middle of rclpy, which leaves traces of half-made objects; pycolmap's, installed when it is
+    # imported, dies of SIGTERM. So the order is pycolmap, default handlers, rclpy.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     keep_freed_memory()
     rclpy.init(args=args)
     try:
+        # Made after a signal, it would leave a trace.
+        executor = SingleThreadedExecutor()
         node = LocalizationNode()
         try:
-            executor = SingleThreadedExecutor()
             executor.add_node(node)
             executor.spin()
         finally:
             node.destroy_node()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     except RellocError as error:
         sys.exit(f'{NODE_NAME}: {error}')
     except Exception:
