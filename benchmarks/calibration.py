@@ -36,6 +36,7 @@ from relloc_ros.map.sources import PosedImage, read_image
 from relloc_ros.map.triangulation import triangulate_map
 from relloc_ros.pipeline import Relocalizer
 from relloc_ros.structures import PoseEstimate, QueryImage
+from relloc_ros.wrong_camera import widening
 
 console = Console(width=140)
 
@@ -187,6 +188,7 @@ def _evaluate(
             if found.camera_pose is None:
                 continue
             covariance = calibration.apply(found.camera_pose.covariance, found.num_inliers)
+            covariance += widening(found.camera_deviation, calibration.camera_scale)
             truth = image.cam_from_map.inverse()
             error = truth.translation - found.camera_pose.map_from_body.translation
             along.append((error @ direction) ** 2 / (direction @ covariance[:3, :3] @ direction))

@@ -139,6 +139,13 @@ class LocalizationConfig:
         ge=0,
     )
     covariance_scale: float = setting(1.0, 'Factor on every covariance.', gt=0, le=1e6)
+    focal_length_std: float = setting(
+        0.0,
+        "How unsure the focal lengths of the robot's camera are, as a share: 0.002 is 0.2 %. "
+        'Covariances are as much wider as poses move with it. 0: as sure as the map is.',
+        ge=0,
+        le=0.5,
+    )
     resized_images: bool = setting(
         False,
         'An image message of another size than its camera_info, but of the same shape, was '

@@ -10,6 +10,7 @@ import numpy as np
 
 from relloc_ros.confidence import least_confidence, rate
 from relloc_ros.config import LocalizationConfig
+from relloc_ros.map.calibration import Calibration
 from relloc_ros.structures import Localization, PoseEstimate, Status
 from relloc_ros.vision.covariance import standard_deviations
 from relloc_ros.wrong_camera import contradiction
@@ -18,14 +19,16 @@ __all__ = ['gate']
 
 
 def gate(
-    localization: Localization, config: LocalizationConfig, camera_scale: float = 0.0
+    localization: Localization,
+    config: LocalizationConfig,
+    calibration: Calibration | None = None,
 ) -> Localization:
     """Scale the covariance, rate the pose, and turn one that is too unsure into `Status.GATED`.
 
     Args:
         localization: with calibrated covariance.
         config: its limits.
-        camera_scale: of the map's calibration, see `wrong_camera.contradiction`.
+        calibration: of the map, see `wrong_camera.contradiction`.
     """
     pose = localization.camera_pose
     if pose is None:
@@ -34,7 +37,7 @@ def gate(
     refusal = _refusal(pose, config)
     deviation = localization.camera_deviation
     if not refusal and deviation is not None and config.acceptance.check_camera:
-        refusal = contradiction(deviation, camera_scale)
+        refusal = contradiction(deviation, calibration)
     if not refusal and localization.agreement is not None:
         confidence = rate(
             localization.agreement, localization.num_inliers, pose, config.acceptance

@@ -32,7 +32,7 @@ from relloc_ros.structures import (
     SearchArea,
     Status,
 )
-from relloc_ros.wrong_camera import widening
+from relloc_ros.wrong_camera import focal_spread, widening
 
 __all__ = ['Relocalizer', 'frame_seed']
 
@@ -207,12 +207,15 @@ class Relocalizer:
             measured: whether nothing but the map's images is in the covariance.
         """
         calibration, pose = self.calibration.calibration, found.camera_pose
-        if calibration is not None and pose is not None:
-            covariance = calibration.apply(pose.covariance, found.num_inliers, shrink=measured)
-            if self.config.acceptance.check_camera:
-                covariance += widening(found.camera_deviation, calibration.camera_scale)
+        if pose is not None:
+            covariance, deviation = pose.covariance, found.camera_deviation
+            if calibration is not None:
+                covariance = calibration.apply(covariance, found.num_inliers, shrink=measured)
+                if self.config.acceptance.check_camera:
+                    covariance = covariance + widening(deviation, calibration.camera_scale)
+            covariance = covariance + focal_spread(deviation, self.config.focal_length_std)
             found = replace(found, camera_pose=PoseEstimate(pose.map_from_body, covariance))
-        return gate(found, self.config, calibration.camera_scale if calibration else 0.0)
+        return gate(found, self.config, calibration)
 
     def _error(self, stamp_ns: int, error: DataError) -> Localization:
         return Localization(Status.ERROR, str(error), stamp_ns, self.config.localizer)

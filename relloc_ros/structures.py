@@ -154,6 +154,8 @@ class CameraDeviation:
         gain: share of the robust cost of all points that goes with it.
         pose_shift: (6,) by which the pose moves then, in the order of `PoseEstimate.covariance`.
         pose_by_values: (6, 6) derivatives of the best pose by the values.
+        num_seen: points that the image may show.
+        num_agreeing: that fit the pose with the camera as calibrated.
     """
 
     values: Array
@@ -162,6 +164,8 @@ class CameraDeviation:
     gain: float
     pose_shift: Array
     pose_by_values: Array
+    num_seen: int
+    num_agreeing: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)

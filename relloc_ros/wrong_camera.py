@@ -1,61 +1,133 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether an image was taken by another camera than its calibration says.
+"""Whether an image was taken by another camera than its calibration says, or is torn.
 
 A calibration of another resolution, lens or zoom, an image that was cut or resized on the way:
 hundreds of keypoints support a pose all the same, decimetres from the true one, and its covariance
-knows nothing of it.
+knows nothing of it. Where an image moved in parts, as by lost data or a shutter that rolls while
+the camera shakes, no camera explains it; but fewer points agree with its pose.
 
 What an image says of its camera is off by more than its covariance says, on one map by a tenth of
-that and on another by twice as much: `relloc map calibrate` measures it on images held out, as it
-does with poses.
+that and on another by twice as much, and how many points agree differs likewise: `relloc map
+calibrate` measures it on images held out, as it does with poses.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from relloc_ros.geometry import Array
+from relloc_ros.map.calibration import Calibration
 from relloc_ros.structures import CameraDeviation
 
-__all__ = ['CALIBRATION_STD', 'contradiction', 'widening']
+__all__ = ['CALIBRATION_STD', 'FREEDOM', 'agreement', 'contradiction', 'focal_spread', 'widening']
 
 CALIBRATION_STD = 0.002
 """Of each deviation of a camera that was calibrated with care, another than the map's."""
 UNMEASURED_SCALE, UNMEASURED_STD = 0.4, 0.004
 """For maps on which nothing was measured."""
+FREEDOM = 8.0
+"""Degrees of freedom of the multivariate t distribution that images as they should be follow."""
 MIN_GAIN, UNMEASURED_GAIN = 0.04, 0.2
 """Share of the robust cost that goes with another camera: with less it explains nothing."""
-DOUBTED_DISTANCE = 12.6
-"""Squared, by the covariance, 95 % of the chi-squared distribution of 6 degrees of freedom: a
-camera further off may be another one."""
-PROBABILITY = 0.05
-"""That it is. With more, good poses become too unsure for a robot that has 5 cm to spare."""
-DOUBTED_GAIN = 0.07
-"""Queries as they should be whose gain is less lie far off, too, and the pose would move far."""
 MAX_DISTANCE = 47.7
-"""99.5 % of a multivariate t distribution of 6 dimensions with 8 degrees of freedom are nearer:
-six times the quantile of F(6, 8)."""
+"""99.5 % of that distribution, in 6 dimensions, are nearer: six times the quantile of F(6, 8)."""
 CLEAR_DISTANCE = 150.0
 """No query as it should be came near it, of any gain."""
 MANY_POINTS = 120
 """Distances of fewer count for less, by the square: their covariance is too small."""
+LEAST_AGREEMENT = -3.5
+"""Standard deviations from the median of images held out."""
+
+DOUBTED_GAIN = 0.055
+"""Queries as they should be whose gain is less lie far off, too, and the pose would move far."""
+DOUBT = 7e-5
+"""Odds that the camera is another one, where nothing of the image says so. With more, good poses
+become too unsure for a robot that has 5 cm to spare."""
+OTHER_STD = 0.01
+"""Of each deviation of another camera, beyond which few go without being refused."""
 
 
-def contradiction(deviation: CameraDeviation, camera_scale: float) -> str:
-    """Say what about the camera is wrong, '' if nothing is for sure.
+def contradiction(deviation: CameraDeviation, calibration: Calibration | None) -> str:
+    """Say what about the image is wrong, '' if nothing is for sure.
 
     Args:
         deviation: of the image.
-        camera_scale: factor of its covariance, of `map.calibration.Calibration`; 0 if unknown.
+        calibration: of the map, with what its images say of their camera; None if unknown.
     """
+    camera_scale = calibration.camera_scale if calibration else 0.0
     covariance = _measured(deviation, camera_scale)
     distance = _distance(deviation, covariance)
     least_gain = MIN_GAIN if camera_scale else UNMEASURED_GAIN
     if distance > CLEAR_DISTANCE:
         least_gain = 0.0
-    if distance <= MAX_DISTANCE or deviation.gain <= least_gain:
+    if distance > MAX_DISTANCE and deviation.gain > least_gain:
+        return _another_camera(deviation, covariance)
+    if calibration is None or not calibration.agreement_std:
         return ''
+    deviations = (agreement(deviation) - calibration.agreement) / calibration.agreement_std
+    if deviations >= LEAST_AGREEMENT:
+        return ''
+    return (
+        f'{deviation.num_agreeing} of {deviation.num_seen} points agree with the pose, far fewer '
+        'than of images of this map: look whether the image is torn, distorted, or of a place '
+        'that has changed'
+    )
+
+
+def agreement(deviation: CameraDeviation) -> float:
+    """Log odds with which a point that the image may show agrees with its pose."""
+    others = deviation.num_seen - deviation.num_agreeing
+    return math.log((deviation.num_agreeing + 1) / (others + 1))
+
+
+def widening(deviation: CameraDeviation | None, camera_scale: float) -> Array:
+    """Give what to add (6, 6) to the covariance of the pose, for the camera may be another one.
+
+    The probability that it is, by how far the image's deviations are from none, times the second
+    moment of the pose about the one found: how far it moves with that camera, and how sure that
+    is. Of other cameras, those that are off by a percent are the most probable.
+
+    Args:
+        deviation: of the image; None says nothing.
+        camera_scale: of the map's calibration; 0 says nothing. Nor does one of 1 and more: where
+            images stray further than their covariance says, as with a rolling shutter, how far the
+            pose would move is no measure of its error.
+    """
+    nothing: Array = np.zeros((6, 6))
+    if deviation is None or not 0.0 < camera_scale < 1.0 or deviation.gain < DOUBTED_GAIN:
+        return nothing
+    covariance = _measured(deviation, camera_scale)
+    distance = _distance(deviation, covariance)
+    # Inverse density of the t distribution, but for a factor.
+    odds = DOUBT * (1.0 + distance / FREEDOM) ** (0.5 * (FREEDOM + len(covariance)))
+    prior = OTHER_STD**2 * np.eye(len(covariance))
+    known = np.linalg.solve(prior + covariance, prior).T
+    mean = known @ deviation.values
+    left = prior - known @ prior
+    by_values = deviation.pose_by_values
+    shift = deviation.pose_shift + by_values @ (mean - deviation.values)
+    moments: Array = np.outer(shift, shift) + by_values @ left @ by_values.T
+    return odds / (1.0 + odds) * moments
+
+
+def focal_spread(deviation: CameraDeviation | None, focal_length_std: float) -> Array:
+    """Give the covariance (6, 6) of the pose that comes of focal lengths that are not known well.
+
+    Args:
+        deviation: of the image; None says nothing.
+        focal_length_std: standard deviation, as a share of the focal length.
+    """
+    if deviation is None:
+        return np.zeros((6, 6))
+    by_focal_length = focal_length_std * deviation.pose_by_values[:, 0]
+    spread: Array = np.outer(by_focal_length, by_focal_length)
+    return spread
+
+
+def _another_camera(deviation: CameraDeviation, covariance: Array) -> str:
     longer, uneven, x, y, shear, radial = deviation.values
     most = int((np.abs(deviation.values) / np.sqrt(np.diag(covariance))).argmax())
     found = (
@@ -73,37 +145,13 @@ def contradiction(deviation: CameraDeviation, camera_scale: float) -> str:
     )
 
 
-def widening(deviation: CameraDeviation | None, camera_scale: float) -> Array:
-    """Give what to add (6, 6) to the covariance of the pose, zero unless the camera is doubted.
-
-    The second moment of the pose about the one found, if the camera is another one with some
-    probability: how far the pose moves with it, and how sure that is.
-
-    Args:
-        deviation: of the image; None says nothing.
-        camera_scale: as there; 0 says nothing. Nor does one of 1 and more: where images stray
-            further than their covariance says, as with a rolling shutter, how far the pose would
-            move is no measure of its error.
-    """
-    nothing: Array = np.zeros((6, 6))
-    if deviation is None or not 0.0 < camera_scale < 1.0 or deviation.gain < DOUBTED_GAIN:
-        return nothing
-    covariance = _measured(deviation, camera_scale)
-    if _distance(deviation, covariance) <= DOUBTED_DISTANCE:
-        return nothing
-    shift, by_values = deviation.pose_shift, deviation.pose_by_values
-    moments: Array = np.outer(shift, shift) + by_values @ covariance @ by_values.T
-    return PROBABILITY * moments
-
-
 def _measured(deviation: CameraDeviation, camera_scale: float) -> Array:
     scale, std = (
         (camera_scale, CALIBRATION_STD) if camera_scale else (UNMEASURED_SCALE, UNMEASURED_STD)
     )
     covariance: Array = scale * deviation.covariance + std**2 * np.eye(len(deviation.values))
-    return covariance
+    return covariance * max(1.0, MANY_POINTS / max(deviation.num_points, 1)) ** 2
 
 
 def _distance(deviation: CameraDeviation, covariance: Array) -> float:
-    distance = deviation.values @ np.linalg.solve(covariance, deviation.values)
-    return float(distance) * min(1.0, deviation.num_points / MANY_POINTS) ** 2
+    return float(deviation.values @ np.linalg.solve(covariance, deviation.values))

@@ -157,6 +157,8 @@ def test_survives_editing_as_that_of_another_state(calibrated_map):
         {'position_floor': [1.0]},
         {'camera_scale': -1.0},
         {'camera_scale': float('inf')},
+        {'agreement': float('nan')},
+        {'agreement_std': -1.0},
     ],
 )
 def test_damaged_calibration_is_a_damaged_map(calibrated_map, damage):
@@ -171,10 +173,12 @@ def test_damaged_calibration_is_a_damaged_map(calibrated_map, damage):
 def test_maps_that_know_nothing_of_their_camera_are_read(calibrated_map):
     path = current_generation(calibrated_map).manifest
     content = yaml.safe_load(path.read_text())
-    del content['calibrations'][0]['camera_scale']
+    for name in ('camera_scale', 'agreement', 'agreement_std'):
+        del content['calibrations'][0][name]
     path.write_text(yaml.safe_dump(content))
     with ReferenceMap.open(calibrated_map) as reference_map:
-        assert reference_map.calibrations[0].camera_scale == 0.0
+        found = reference_map.calibrations[0]
+        assert (found.camera_scale, found.agreement, found.agreement_std) == (0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize('calibrations', [3, 'all', [3], {'essential': 1.0}])

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from scipy.stats import chi2
 
 from relloc_ros.evaluation.calibration.fitting import (
     LEAST_ERRORS,
+    fit_agreement,
     fit_camera_scale,
     fit_covariances,
 )
@@ -109,7 +110,8 @@ def deviations_of(scale, count, seed, outliers=0.0):
         true = scale * covariance + CALIBRATION_STD**2 * np.eye(6)
         values = np.linalg.cholesky(true) @ rng.normal(size=6)
         values *= 10.0 if rng.random() < outliers else 1.0
-        found.append(CameraDeviation(values, covariance, 300, 0.1, np.zeros(6), np.zeros((6, 6))))
+        shift = np.zeros(6), np.zeros((6, 6))
+        found.append(CameraDeviation(values, covariance, 300, 0.1, *shift, 400, 300))
     return found
 
 
@@ -124,6 +126,22 @@ def test_finds_the_scale_of_what_images_say_of_their_camera(scale, outliers):
 def test_few_images_say_nothing_of_that_scale():
     assert fit_camera_scale(deviations_of(1.0, LEAST_ERRORS - 1, 4)) == 0.0
     assert fit_camera_scale(deviations_of(1.0, LEAST_ERRORS, 4)) > 0.0
+
+
+def test_agreement_of_images_held_out():
+    rng = np.random.default_rng(5)
+    alike = deviations_of(1.0, 101, 5)
+    assert fit_agreement(alike) == pytest.approx((np.log(301 / 101), 0.3))
+    log_odds = rng.normal(1.0, 0.8, 101)
+    log_odds[:10] = -20.0
+    different = [
+        replace(each, num_seen=100_000, num_agreeing=round(100_000 / (1.0 + np.exp(-value))))
+        for each, value in zip(alike, log_odds, strict=True)
+    ]
+    median, std = fit_agreement(different)
+    assert median == pytest.approx(np.median(log_odds), abs=0.01)
+    assert std == pytest.approx(0.85, abs=0.2)
+    assert fit_agreement(alike[: LEAST_ERRORS - 1]) == (0.0, 0.0)
 
 
 def test_what_a_doubted_camera_adds_is_not_scaled():

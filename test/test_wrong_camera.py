@@ -11,17 +11,40 @@ import pytest
 
 from relloc_ros.config import LocalizationConfig, make_config
 from relloc_ros.geometry import RigidTransform, exp_so3, log_so3
+from relloc_ros.map.calibration import Calibration
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import read_image, read_source
 from relloc_ros.pipeline import Relocalizer
 from relloc_ros.structures import CameraDeviation, QueryImage, RigView, Status
 from relloc_ros.vision.absolute_pose import estimate_absolute_pose
 from relloc_ros.vision.self_calibration import estimate_deviation
-from relloc_ros.wrong_camera import contradiction, widening
+from relloc_ros.wrong_camera import contradiction, focal_spread, widening
 
 EXAMPLE = Path(__file__).parent.parent / 'examples' / 'fr3_office'
 FOCAL_LENGTH = 500.0
 POSE = RigidTransform(exp_so3(np.array([0.1, -0.2, 0.3])), np.array([1.0, 2.0, -3.0]))
+
+
+def calibration(camera_scale, agreement=0.0, agreement_std=0.0):
+    return Calibration(
+        localizer='essential',
+        settings='',
+        scale=1.0,
+        position_floor=0.001,
+        rotation_floor=0.001,
+        map_id='',
+        created='',
+        num_tried=50,
+        num_localized=50,
+        view_shift=0.25,
+        median_nees_before=5.0,
+        median_nees_after=5.0,
+        coverage_before=0.95,
+        coverage_after=0.95,
+        camera_scale=camera_scale,
+        agreement=agreement,
+        agreement_std=agreement_std,
+    )
 
 
 def example_queries():
@@ -121,7 +144,7 @@ def test_a_plane_in_front_leaves_the_camera_open(noise_px):
     # Nearer, or zoomed: nobody can tell, and nobody is told.
     assert np.isfinite(found.values).all()
     assert abs(found.values[0]) < 5.0 * np.sqrt(found.covariance[0, 0])
-    assert not contradiction(found, 0.0)
+    assert not contradiction(found, None)
 
 
 @pytest.mark.parametrize('count', [0, 1, 3, 6, 7])
@@ -130,7 +153,7 @@ def test_few_points_say_nothing(count):
     found = estimate_deviation(
         POSE, points2D, points3D, FOCAL_LENGTH, threshold_px=3.0, num_images=0
     )
-    assert found is None or not contradiction(found, 0.02)
+    assert found is None or not contradiction(found, calibration(0.02))
 
 
 @pytest.mark.parametrize('zoom', [0.45, 0.6, 1.8])
@@ -150,9 +173,9 @@ def test_a_camera_that_images_held_out_have_been_quiet_about_is_refused_sooner()
     found = estimate_deviation(
         pose, points2D / 1.02, points3D, FOCAL_LENGTH, threshold_px=3.0, num_images=5
     )
-    assert not contradiction(found, 0.0)
-    assert not contradiction(found, 4.0)
-    assert 'a focal length +' in contradiction(found, 0.05)
+    assert not contradiction(found, None)
+    assert not contradiction(found, calibration(4.0))
+    assert 'a focal length +' in contradiction(found, calibration(0.05))
 
 
 @pytest.mark.parametrize(
@@ -162,12 +185,52 @@ def test_what_deviates_most_is_named(index, words):
     values = np.zeros(6)
     values[index] = 0.1
     shift = np.zeros(6), np.zeros((6, 6))
-    found = CameraDeviation(values, 1e-6 * np.eye(6), 300, 0.5, *shift)
-    assert words in contradiction(found, 1.0)
-    assert not contradiction(replace(found, num_points=12), 1.0)
-    assert contradiction(replace(found, gain=0.01), 1.0)
-    assert not contradiction(replace(found, gain=-0.01), 1.0)
-    assert not contradiction(replace(found, values=0.1 * values, gain=0.01), 1.0)
+    found = CameraDeviation(values, 1e-6 * np.eye(6), 300, 0.5, *shift, 400, 300)
+    judge = calibration(1.0)
+    assert words in contradiction(found, judge)
+    assert not contradiction(replace(found, num_points=12), judge)
+    assert contradiction(replace(found, gain=0.01), judge)
+    assert not contradiction(replace(found, gain=-0.01), judge)
+    assert not contradiction(replace(found, values=0.1 * values, gain=0.01), judge)
+
+
+@pytest.mark.parametrize(('num_agreeing', 'agrees'), [(250, True), (180, True), (120, False)])
+def test_far_fewer_points_agree_than_of_images_held_out(num_agreeing, agrees):
+    shift = np.zeros(6), np.zeros((6, 6))
+    found = CameraDeviation(np.zeros(6), np.eye(6), 300, 0.0, *shift, 400, num_agreeing)
+    measured = calibration(1.0, agreement=1.0, agreement_std=0.4)
+    assert bool(contradiction(found, measured)) is not agrees
+    assert agrees or f'{num_agreeing} of 400 points' in contradiction(found, measured)
+    assert not contradiction(found, calibration(1.0))
+    assert not contradiction(found, None)
+
+
+def test_points_are_counted_with_the_camera_as_calibrated():
+    rng = np.random.default_rng(8)
+    points2D, points3D = seen_points(rng, noise_px=0.2)
+    points2D[:60] += 0.3
+    points2D[60:70] = np.nan
+    found = estimate_deviation(
+        POSE, points2D, points3D, FOCAL_LENGTH, threshold_px=3.0, num_images=300
+    )
+    assert (found.num_seen, found.num_agreeing) == (290, 230)
+
+
+def test_the_pose_spreads_with_a_focal_length_that_is_not_known_well():
+    """As far as it moves where the focal length is that much off."""
+    points2D, points3D = seen_points(np.random.default_rng(9), noise_px=0.05)
+    found = deviation_of(points2D, points3D)
+    moved, _ = estimate_absolute_pose(
+        points2D / 1.01, points3D, FOCAL_LENGTH, threshold_px=50.0, seed=1
+    )
+    shift = np.concatenate(
+        [moved.translation - POSE.translation, log_so3(moved.rotation @ POSE.rotation.T)]
+    )
+    spread = focal_spread(found, 0.01)
+    assert np.linalg.matrix_rank(spread, tol=1e-12) == 1
+    assert np.sqrt(spread[:3, :3].trace()) == pytest.approx(np.linalg.norm(shift[:3]), rel=0.3)
+    assert not focal_spread(found, 0.0).any()
+    assert not focal_spread(None, 0.01).any()
 
 
 def test_a_doubted_camera_makes_the_covariance_as_wide_as_the_pose_is_wrong():

@@ -29,7 +29,6 @@ def solve_from_points(
     *,
     threshold_px: float,
     called: str,
-    min_share: float = 0.0,
 ) -> Solution:
     """Estimate the pose that most points of all views agree with.
 
@@ -39,7 +38,6 @@ def solve_from_points(
         seed: of the RANSAC.
         threshold_px: largest reprojection error of an inlier.
         called: what the points are called, for people.
-        min_share: fewer of all points than this are too few inliers.
     """
     cameras = [_camera_points(view, threshold_px) for view in views]
     total = sum(len(camera) for camera in cameras)
@@ -53,7 +51,7 @@ def solve_from_points(
     for index, mask in zip(seeing, found, strict=True):
         inliers[index] = mask
     count = sum(int(mask.sum()) for mask in inliers)
-    if count < config.min_inliers or count < min_share * total:
+    if count < config.min_inliers:
         return Solution(Status.TOO_FEW_INLIERS, f'{count} inliers of {total} {called}')
     masks = _match_masks(views, inliers)
     seen = [camera.select(mask) for camera, mask in zip(cameras, inliers, strict=True)]

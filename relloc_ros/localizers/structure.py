@@ -133,7 +133,6 @@ class StructureLocalizer(RigLocalizer):
             seed,
             threshold_px=self.config.structure.reprojection_threshold_px,
             called='matches with 3D points',
-            min_share=self.config.min_match_agreement,
         )
         return undisputed(solution, showing, self.config, seed)
 

@@ -36,6 +36,7 @@ CHANGE_NO_POSE = frozenset(
         'max_orientation_std',
         'max_position_std',
         'essential.network_images',
+        'focal_length_std',
         'num_threads',
         'random_seed',
         'resized_images',
@@ -77,6 +78,9 @@ class Calibration:
         coverage_after: the same with calibrated covariances.
         camera_scale: factor of the covariance of what an image says of its camera, see
             `wrong_camera.contradiction`; 0 where it was not measured.
+        agreement: log odds with which a point that an image may show agrees with its pose, the
+            median of the images.
+        agreement_std: standard deviation of these; 0 where it was not measured.
     """
 
     localizer: str
@@ -94,22 +98,28 @@ class Calibration:
     coverage_before: float
     coverage_after: float
     camera_scale: float = 0.0
+    agreement: float = 0.0
+    agreement_std: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no covariance.
 
         Raises:
-            ValueError: the scale or a floor is not positive, that of the camera negative, or one
-                not finite.
+            ValueError: the scale or a floor is not positive, that of the camera or the standard
+                deviation of the agreement negative, or a number not finite.
         """
         for name in ('scale', 'position_floor', 'rotation_floor'):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0.0):
                 raise ValueError(f'calibration of {self.localizer}: {name} is {value}')
-        if not (math.isfinite(self.camera_scale) and self.camera_scale >= 0.0):
-            raise ValueError(
-                f'calibration of {self.localizer}: camera_scale is {self.camera_scale}'
-            )
+        for name, least in (
+            ('camera_scale', 0.0),
+            ('agreement', -math.inf),
+            ('agreement_std', 0.0),
+        ):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= least):
+                raise ValueError(f'calibration of {self.localizer}: {name} is {value}')
 
     def apply(self, covariance: Array, num_inliers: int, *, shrink: bool = True) -> Array:
         """Give the calibrated covariance (6, 6).

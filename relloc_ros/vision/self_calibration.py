@@ -180,7 +180,16 @@ def estimate_deviation(
     shift = np.concatenate([pose.translation - map_from_cam.translation, turned])
     of_values = covariance[NUM_POSE:, NUM_POSE:]
     by_values = np.asarray(np.linalg.solve(of_values, covariance[NUM_POSE:, :NUM_POSE]).T)
-    return CameraDeviation(values, of_values, int(fits.sum()), gain, shift, by_values)
+    return CameraDeviation(
+        values,
+        of_values,
+        int(fits.sum()),
+        gain,
+        shift,
+        by_values,
+        num_seen=len(points2D),
+        num_agreeing=num_before,
+    )
 
 
 def _deviations(points2D: Array) -> Array:

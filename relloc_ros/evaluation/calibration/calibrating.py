@@ -19,6 +19,7 @@ from relloc_ros.errors import DataError
 from relloc_ros.evaluation.calibration import DEFAULT_SAMPLES
 from relloc_ros.evaluation.calibration.fitting import (
     LEAST_ERRORS,
+    fit_agreement,
     fit_camera_scale,
     fit_covariances,
 )
@@ -112,7 +113,9 @@ def calibrate(
             f'calibrate: {remedy}'
         )
     covariances = np.array([estimate.covariance for estimate in held_out.estimates])
-    camera_scale = fit_camera_scale([each for each in held_out.camera_deviations if each])
+    deviations = [each for each in held_out.camera_deviations if each]
+    camera_scale = fit_camera_scale(deviations)
+    agreement, agreement_std = fit_agreement(deviations)
     widenings = np.array([widening(each, camera_scale) for each in held_out.camera_deviations])
     fit = fit_covariances(held_out.errors(), covariances, held_out.num_inliers, widenings)
     bare = Calibration(
@@ -131,6 +134,8 @@ def calibrate(
         coverage_before=0.0,
         coverage_after=0.0,
         camera_scale=camera_scale,
+        agreement=agreement,
+        agreement_std=agreement_std,
     )
     calibrated = [
         PoseEstimate(estimate.map_from_body, bare.apply(estimate.covariance, int(count)) + wider)

@@ -16,21 +16,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
-from scipy.stats import chi2, f
+from scipy.stats import chi2, f, median_abs_deviation
 
 from relloc_ros.geometry import Array
 from relloc_ros.map.calibration import INLIERS
 from relloc_ros.structures import CameraDeviation
-from relloc_ros.wrong_camera import CALIBRATION_STD
+from relloc_ros.wrong_camera import CALIBRATION_STD, FREEDOM, agreement
 
-__all__ = ['LEAST_ERRORS', 'Fit', 'fit_camera_scale', 'fit_covariances']
+__all__ = ['LEAST_ERRORS', 'Fit', 'fit_agreement', 'fit_camera_scale', 'fit_covariances']
 
 DIMENSIONS = 6
 NUM_PARAMETERS = 3
 LEAST_ERRORS = 6
 """A scale and two floors cannot be told from fewer poses."""
 
-FREEDOM = 8.0
 LEVEL = 0.95
 SCALE_DOUBT = 2.0
 """Standard deviation of the prior of the scale's logarithm."""
@@ -40,6 +39,8 @@ images that all have few inliers do not tell a floor, which those with many woul
 STARTS = ((-2.0, 0.05), (1.0, 0.05), (-2.0, 0.5), (1.0, 0.5))
 CAMERA_SCALES = (-14.0, 6.0)
 """Logarithms between which it is looked for."""
+LEAST_AGREEMENT_STD = 0.3
+"""Of the log odds: images held out that are much alike say little of others."""
 SMALLEST = 1e-9
 
 
@@ -127,6 +128,18 @@ def fit_camera_scale(deviations: Sequence[CameraDeviation]) -> float:
     best = minimize_scalar(cost, bounds=CAMERA_SCALES, method='bounded')
     count = len(deviations)
     return float(np.exp(best.x) * (count + 1) / (count - 1))
+
+
+def fit_agreement(deviations: Sequence[CameraDeviation]) -> tuple[float, float]:
+    """Median of `wrong_camera.agreement` and its standard deviation, both 0 if images are few.
+
+    The standard deviation is that of a normal distribution with the median absolute deviation.
+    """
+    if len(deviations) < LEAST_ERRORS:
+        return 0.0, 0.0
+    values = np.array([agreement(each) for each in deviations])
+    spread = float(median_abs_deviation(values, scale='normal'))
+    return float(np.median(values)), max(spread, LEAST_AGREEMENT_STD)
 
 
 def _pose_surprise(

@@ -117,6 +117,7 @@ def hold_out(
         max_position_std=0.0,
         max_orientation_std=0.0,
         covariance_scale=1.0,
+        focal_length_std=0.0,
         acceptance=AcceptanceConfig(max_false_accept_rate=1.0, check_camera=False),
     )
     relocalizer = Relocalizer(held_out_map, ungated)
