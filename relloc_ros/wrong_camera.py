@@ -32,8 +32,8 @@ FREEDOM = 8.0
 """Degrees of freedom of the multivariate t distribution that images as they should be follow."""
 MIN_GAIN, UNMEASURED_GAIN = 0.04, 0.2
 """Share of the robust cost that goes with another camera: with less it explains nothing."""
-MAX_DISTANCE = 47.7
-"""99.5 % of that distribution, in 6 dimensions, are nearer: six times the quantile of F(6, 8)."""
+MAX_DISTANCE = 38.2
+"""99 % of that distribution, in 6 dimensions, are nearer: six times the quantile of F(6, 8)."""
 CLEAR_DISTANCE = 150.0
 """No query as it should be came near it, of any gain."""
 MANY_POINTS = 120
