@@ -40,7 +40,6 @@ from rich.table import Table
 import typer
 
 from relloc_ros.config import LocalizationConfig, make_config
-from relloc_ros.config_schema import parse_assignments
 from relloc_ros.evaluation.calibration.calibrating import calibrate_map
 from relloc_ros.map.builder import build_map
 from relloc_ros.map.triangulation import triangulate_map
@@ -79,10 +78,6 @@ def main(
     ] = None,
     seed: Annotated[int, typer.Option(help='Of the first case of each kind.')] = 0,
     processes: Annotated[int, typer.Option(help='That play cases.')] = os.cpu_count() or 1,
-    settings: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option('--setting', help='KEY=VALUE of the localizer; by default as it comes.'),
-    ] = None,
     limit_s: Annotated[float, typer.Option('--limit', help='Seconds a case may take.')] = 5.0,
     output: Annotated[
         Optional[Path],  # noqa: UP045
@@ -99,9 +94,7 @@ def main(
         split = sets[name]
         path = (maps or Path(folder)) / name
         make_map(path, split)
-        config = make_config(LocalizationConfig, parse_assignments(settings or []))
-        queries, mapped = tuple(split.queries), tuple(split.mapped)
-        stage = Stage(path, queries, mapped, MEMORY_MIB * 2**20, config)
+        stage = Stage(path, tuple(split.queries), tuple(split.mapped), MEMORY_MIB * 2**20)
         played = _played(cases, stage, processes, limit_s)
     rows = [
         {

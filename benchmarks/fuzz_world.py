@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 import tempfile
 import time
@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relloc_ros.camera import Camera
-from relloc_ros.config import LocalizationConfig
 from relloc_ros.errors import RellocError
 from relloc_ros.evaluation.metrics import measure_error, normalized_error
 from relloc_ros.geometry import RigidTransform
@@ -97,14 +96,12 @@ class Stage:
         queries: images with true poses that the map does not have.
         mapped: images of the same place, to mix in.
         memory: bytes that a case may add to what the process needs anyway.
-        config: settings of the localizer, where a case is not about others.
     """
 
     map_folder: Path
     queries: tuple[PosedImage, ...]
     mapped: tuple[PosedImage, ...]
     memory: int = 2**30
-    config: LocalizationConfig = field(default_factory=LocalizationConfig)
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,7 @@ class World:
         self._resources = ExitStack()
         self.folder = Path(self._resources.enter_context(tempfile.TemporaryDirectory()))
         self.map = self._resources.enter_context(ReferenceMap.open(stage.map_folder))
-        self.relocalizer = Relocalizer(self.map, stage.config)
+        self.relocalizer = Relocalizer(self.map)
         self._queries: dict[int, Query] = {}
         self._intact: dict[int, Localization] = {}
         self.kept: dict[str, Any] = {}

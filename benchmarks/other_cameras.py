@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queries with another calibration than theirs: what becomes of poses that are wrong for it.
 
-    python benchmarks/other_cameras.py DATA --maps MAPS [--localizer NAME]
+    python benchmarks/other_cameras.py DATA --maps MAPS [--localizer NAME] [--setting KEY=VALUE]
 
 Each query is localized with a camera that is off, without `acceptance.check_camera` and with it.
 A pose is wrong beyond five standard deviations (NEES above 25).
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 from hard_queries import Split, read_sets
 import numpy as np
@@ -24,6 +24,7 @@ import typer
 
 from relloc_ros.camera import Camera
 from relloc_ros.config import LocalizationConfig, make_config
+from relloc_ros.config_schema import parse_assignments
 from relloc_ros.evaluation.metrics import normalized_error
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.map.reference_map import ReferenceMap
@@ -75,6 +76,10 @@ def main(
     maps: Annotated[Path, typer.Option(help='Folder with their calibrated maps.')],
     localizer: Annotated[str, typer.Option(help='essential or structure.')] = 'essential',
     count: Annotated[int, typer.Option('--queries', help='Of each set, at most.')] = 20,
+    settings: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option('--setting', help='KEY=VALUE of the localizer that checks the camera.'),
+    ] = None,
 ) -> None:
     """Print how many wrong poses are refused, covered by a wider covariance, and left."""
     table = Table('calibration', *COUNTS, box=None, pad_edge=False)
@@ -83,37 +88,36 @@ def main(
         if not (maps / name).is_dir():
             continue
         with ReferenceMap.open(maps / name) as reference_map:
-            _count(reference_map, split, localizer, count, totals)
+            values = {**parse_assignments(settings or []), 'localizer': localizer}
+            trusting = make_config(
+                LocalizationConfig, {'localizer': localizer, 'acceptance.check_camera': False}
+            )
+            asking = make_config(LocalizationConfig, values)
+            relocalizers = Relocalizer(reference_map, trusting), Relocalizer(reference_map, asking)
+            _count(name, relocalizers, split, count, totals)
     for change, counts in totals.items():
         table.add_row(change, *(str(counts[column]) for column in COUNTS))
     console.print(table)
 
 
 def _count(
-    reference_map: ReferenceMap,
+    name: str,
+    relocalizers: tuple[Relocalizer, Relocalizer],
     split: Split,
-    localizer: str,
     count: int,
     totals: dict[str, dict[str, int]],
 ) -> None:
-    trusting, asking = (
-        Relocalizer(
-            reference_map,
-            make_config(
-                LocalizationConfig, {'localizer': localizer, 'acceptance.check_camera': asks}
-            ),
-        )
-        for asks in (False, True)
-    )
+    """Count for one set; the first does not check the camera, the second does."""
+    trusting, asking = relocalizers
     rows = np.linspace(0, len(split.queries) - 1, min(count, len(split.queries))).astype(int)
-    for row in track(rows, f'{reference_map.path.name}', console=Console(stderr=True)):
+    for row in track(rows, name, console=Console(stderr=True)):
         image = split.queries[row]
         truth, pixels = image.cam_from_map.inverse(), read_image(image)
-        for name, change in CHANGES.items():
-            query = QueryImage(pixels, change(image.camera), image.stamp_ns, name=image.name)
+        for change, changed in CHANGES.items():
+            query = QueryImage(pixels, changed(image.camera), image.stamp_ns, name=image.name)
             before, after = trusting.process(query), asking.process(query)
             was_wrong, is_wrong = _is_wrong(before, truth), _is_wrong(after, truth)
-            counts = totals[name]
+            counts = totals[change]
             counts['queries'] += 1
             counts['poses'] += before.localized
             counts['wrong'] += was_wrong

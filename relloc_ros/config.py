@@ -140,9 +140,9 @@ class LocalizationConfig:
     )
     covariance_scale: float = setting(1.0, 'Factor on every covariance.', gt=0, le=1e6)
     focal_length_std: float = setting(
-        0.0,
-        "How unsure the focal lengths of the robot's camera are, as a share: 0.002 is 0.2 %. "
-        'Covariances are as much wider as poses move with it. 0: as sure as the map is.',
+        0.003,
+        "How unsure the focal lengths of a camera are that is not one of the map's, as a share: "
+        '0.003 is 0.3 %. Covariances are as much wider as poses move with it.',
         ge=0,
         le=0.5,
     )

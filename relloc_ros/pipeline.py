@@ -70,6 +70,9 @@ class Relocalizer:
             reference_map.map_id,
             str(reference_map.path),
         )
+        self._focal_lengths = {
+            camera.mean_focal_length / camera.width for camera in reference_map.cameras.values()
+        }
         self._thread_pools = ThreadpoolController()
 
     @property
@@ -213,7 +216,9 @@ class Relocalizer:
                 covariance = calibration.apply(covariance, found.num_inliers, shrink=measured)
                 if self.config.acceptance.check_camera:
                     covariance = covariance + widening(deviation, calibration.camera_scale)
-            covariance = covariance + focal_spread(deviation, self.config.focal_length_std)
+            covariance = covariance + focal_spread(
+                deviation, self.config.focal_length_std, self._focal_lengths
+            )
             found = replace(found, camera_pose=PoseEstimate(pose.map_from_body, covariance))
         return gate(found, self.config, calibration)
 

@@ -14,6 +14,7 @@ calibrate` measures it on images held out, as it does with poses.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 import math
 
 import numpy as np
@@ -48,6 +49,8 @@ DOUBT = 7e-5
 become too unsure for a robot that has 5 cm to spare."""
 OTHER_STD = 0.01
 """Of each deviation of another camera, beyond which few go without being refused."""
+SAME_FOCAL_LENGTH = 5e-4
+"""As a share: two that differ by no more are of one calibration."""
 
 
 def contradiction(deviation: CameraDeviation, calibration: Calibration | None) -> str:
@@ -113,14 +116,22 @@ def widening(deviation: CameraDeviation | None, camera_scale: float) -> Array:
     return odds / (1.0 + odds) * moments
 
 
-def focal_spread(deviation: CameraDeviation | None, focal_length_std: float) -> Array:
-    """Give the covariance (6, 6) of the pose that comes of focal lengths that are not known well.
+def focal_spread(
+    deviation: CameraDeviation | None, focal_length_std: float, known: Collection[float]
+) -> Array:
+    """Give the covariance (6, 6) of the pose that comes of a focal length of its own.
+
+    The error of the calibration of the map's own camera is in the map, too, and in what was
+    measured on images held out. That of another camera is not.
 
     Args:
         deviation: of the image; None says nothing.
         focal_length_std: standard deviation, as a share of the focal length.
+        known: focal lengths of the map's cameras, in widths of their images.
     """
-    if deviation is None:
+    if deviation is None or any(
+        math.isclose(deviation.focal_length, each, rel_tol=SAME_FOCAL_LENGTH) for each in known
+    ):
         return np.zeros((6, 6))
     by_focal_length = focal_length_std * deviation.pose_by_values[:, 0]
     spread: Array = np.outer(by_focal_length, by_focal_length)
