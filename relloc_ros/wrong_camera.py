@@ -23,7 +23,14 @@ from relloc_ros.geometry import Array
 from relloc_ros.map.calibration import Calibration
 from relloc_ros.structures import CameraDeviation
 
-__all__ = ['CALIBRATION_STD', 'FREEDOM', 'agreement', 'contradiction', 'focal_spread', 'widening']
+__all__ = [
+    'CALIBRATION_STD',
+    'FREEDOM',
+    'contradiction',
+    'focal_spread',
+    'point_agreement',
+    'widening',
+]
 
 CALIBRATION_STD = 0.002
 """Of each deviation of a camera that was calibrated with care, another than the map's."""
@@ -68,10 +75,10 @@ def contradiction(deviation: CameraDeviation, calibration: Calibration | None) -
         least_gain = 0.0
     if distance > MAX_DISTANCE and deviation.gain > least_gain:
         return _another_camera(deviation, covariance)
-    if calibration is None or not calibration.agreement_std:
+    if calibration is None or not calibration.point_agreement_std:
         return ''
-    deviations = (agreement(deviation) - calibration.agreement) / calibration.agreement_std
-    if deviations >= LEAST_AGREEMENT:
+    least = calibration.point_agreement + LEAST_AGREEMENT * calibration.point_agreement_std
+    if point_agreement(deviation) >= least:
         return ''
     return (
         f'{deviation.num_agreeing} of {deviation.num_seen} points agree with the pose, far fewer '
@@ -80,7 +87,7 @@ def contradiction(deviation: CameraDeviation, calibration: Calibration | None) -
     )
 
 
-def agreement(deviation: CameraDeviation) -> float:
+def point_agreement(deviation: CameraDeviation) -> float:
     """Log odds with which a point that the image may show agrees with its pose."""
     others = deviation.num_seen - deviation.num_agreeing
     return math.log((deviation.num_agreeing + 1) / (others + 1))

@@ -12,9 +12,9 @@ from scipy.stats import chi2
 
 from relloc_ros.evaluation.calibration.fitting import (
     LEAST_ERRORS,
-    fit_agreement,
     fit_camera_scale,
     fit_covariances,
+    fit_point_agreement,
 )
 from relloc_ros.structures import CameraDeviation
 from relloc_ros.wrong_camera import CALIBRATION_STD
@@ -131,17 +131,17 @@ def test_few_images_say_nothing_of_that_scale():
 def test_agreement_of_images_held_out():
     rng = np.random.default_rng(5)
     alike = deviations_of(1.0, 101, 5)
-    assert fit_agreement(alike) == pytest.approx((np.log(301 / 101), 0.3))
+    assert fit_point_agreement(alike) == pytest.approx((np.log(301 / 101), 0.3))
     log_odds = rng.normal(1.0, 0.8, 101)
     log_odds[:10] = -20.0
     different = [
         replace(each, num_seen=100_000, num_agreeing=round(100_000 / (1.0 + np.exp(-value))))
         for each, value in zip(alike, log_odds, strict=True)
     ]
-    median, std = fit_agreement(different)
+    median, std = fit_point_agreement(different)
     assert median == pytest.approx(np.median(log_odds), abs=0.01)
     assert std == pytest.approx(0.85, abs=0.2)
-    assert fit_agreement(alike[: LEAST_ERRORS - 1]) == (0.0, 0.0)
+    assert fit_point_agreement(alike[: LEAST_ERRORS - 1]) == (0.0, 0.0)
 
 
 def test_what_a_doubted_camera_adds_is_not_scaled():

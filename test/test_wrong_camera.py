@@ -25,7 +25,7 @@ FOCAL_LENGTH = 500.0
 POSE = RigidTransform(exp_so3(np.array([0.1, -0.2, 0.3])), np.array([1.0, 2.0, -3.0]))
 
 
-def calibration(camera_scale, agreement=0.0, agreement_std=0.0):
+def calibration(camera_scale, point_agreement=0.0, point_agreement_std=0.0):
     return Calibration(
         localizer='essential',
         settings='',
@@ -42,8 +42,8 @@ def calibration(camera_scale, agreement=0.0, agreement_std=0.0):
         coverage_before=0.95,
         coverage_after=0.95,
         camera_scale=camera_scale,
-        agreement=agreement,
-        agreement_std=agreement_std,
+        point_agreement=point_agreement,
+        point_agreement_std=point_agreement_std,
     )
 
 
@@ -198,7 +198,7 @@ def test_what_deviates_most_is_named(index, words):
 def test_far_fewer_points_agree_than_of_images_held_out(num_agreeing, agrees):
     shift = np.zeros(6), np.zeros((6, 6))
     found = CameraDeviation(np.zeros(6), np.eye(6), 300, 0.0, *shift, 400, num_agreeing)
-    measured = calibration(1.0, agreement=1.0, agreement_std=0.4)
+    measured = calibration(1.0, point_agreement=1.0, point_agreement_std=0.4)
     assert bool(contradiction(found, measured)) is not agrees
     assert agrees or f'{num_agreeing} of 400 points' in contradiction(found, measured)
     assert not contradiction(found, calibration(1.0))

@@ -78,9 +78,9 @@ class Calibration:
         coverage_after: the same with calibrated covariances.
         camera_scale: factor of the covariance of what an image says of its camera, see
             `wrong_camera.contradiction`; 0 where it was not measured.
-        agreement: log odds with which a point that an image may show agrees with its pose, the
-            median of the images.
-        agreement_std: standard deviation of these; 0 where it was not measured.
+        point_agreement: log odds with which a point that an image may show agrees with its pose,
+            the median of the images.
+        point_agreement_std: standard deviation of these; 0 where it was not measured.
     """
 
     localizer: str
@@ -98,8 +98,8 @@ class Calibration:
     coverage_before: float
     coverage_after: float
     camera_scale: float = 0.0
-    agreement: float = 0.0
-    agreement_std: float = 0.0
+    point_agreement: float = 0.0
+    point_agreement_std: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no covariance.
@@ -114,8 +114,8 @@ class Calibration:
                 raise ValueError(f'calibration of {self.localizer}: {name} is {value}')
         for name, least in (
             ('camera_scale', 0.0),
-            ('agreement', -math.inf),
-            ('agreement_std', 0.0),
+            ('point_agreement', -math.inf),
+            ('point_agreement_std', 0.0),
         ):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= least):

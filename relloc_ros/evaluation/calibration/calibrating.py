@@ -19,9 +19,9 @@ from relloc_ros.errors import DataError
 from relloc_ros.evaluation.calibration import DEFAULT_SAMPLES
 from relloc_ros.evaluation.calibration.fitting import (
     LEAST_ERRORS,
-    fit_agreement,
     fit_camera_scale,
     fit_covariances,
+    fit_point_agreement,
 )
 from relloc_ros.evaluation.calibration.measuring import HeldOut, Progress, hold_out
 from relloc_ros.evaluation.uncertainty import normalized_errors
@@ -115,7 +115,7 @@ def calibrate(
     covariances = np.array([estimate.covariance for estimate in held_out.estimates])
     deviations = [each for each in held_out.camera_deviations if each]
     camera_scale = fit_camera_scale(deviations)
-    agreement, agreement_std = fit_agreement(deviations)
+    point_agreement, point_agreement_std = fit_point_agreement(deviations)
     widenings = np.array([widening(each, camera_scale) for each in held_out.camera_deviations])
     fit = fit_covariances(held_out.errors(), covariances, held_out.num_inliers, widenings)
     bare = Calibration(
@@ -134,8 +134,8 @@ def calibrate(
         coverage_before=0.0,
         coverage_after=0.0,
         camera_scale=camera_scale,
-        agreement=agreement,
-        agreement_std=agreement_std,
+        point_agreement=point_agreement,
+        point_agreement_std=point_agreement_std,
     )
     calibrated = [
         PoseEstimate(estimate.map_from_body, bare.apply(estimate.covariance, int(count)) + wider)

@@ -21,9 +21,9 @@ from scipy.stats import chi2, f, median_abs_deviation
 from relloc_ros.geometry import Array
 from relloc_ros.map.calibration import INLIERS
 from relloc_ros.structures import CameraDeviation
-from relloc_ros.wrong_camera import CALIBRATION_STD, FREEDOM, agreement
+from relloc_ros.wrong_camera import CALIBRATION_STD, FREEDOM, point_agreement
 
-__all__ = ['LEAST_ERRORS', 'Fit', 'fit_agreement', 'fit_camera_scale', 'fit_covariances']
+__all__ = ['LEAST_ERRORS', 'Fit', 'fit_camera_scale', 'fit_covariances', 'fit_point_agreement']
 
 DIMENSIONS = 6
 NUM_PARAMETERS = 3
@@ -130,14 +130,14 @@ def fit_camera_scale(deviations: Sequence[CameraDeviation]) -> float:
     return float(np.exp(best.x) * (count + 1) / (count - 1))
 
 
-def fit_agreement(deviations: Sequence[CameraDeviation]) -> tuple[float, float]:
-    """Median of `wrong_camera.agreement` and its standard deviation, both 0 if images are few.
+def fit_point_agreement(deviations: Sequence[CameraDeviation]) -> tuple[float, float]:
+    """Median and standard deviation of `wrong_camera.point_agreement`, both 0 if images are few.
 
     The standard deviation is that of a normal distribution with the median absolute deviation.
     """
     if len(deviations) < LEAST_ERRORS:
         return 0.0, 0.0
-    values = np.array([agreement(each) for each in deviations])
+    values = np.array([point_agreement(each) for each in deviations])
     spread = float(median_abs_deviation(values, scale='normal'))
     return float(np.median(values)), max(spread, LEAST_AGREEMENT_STD)
 
