@@ -80,14 +80,17 @@ def _global(manifest: Manifest) -> str | dict[str, Any]:
 def _calibrations(manifest: Manifest) -> str | dict[str, str]:
     described = {}
     for each in manifest.calibrations:
-        camera = f', camera scale {each.camera_scale:.3g}' if each.camera_scale else ''
+        seen = f', camera scale {each.camera_scale:.3g}' if each.camera_scale else ''
+        if each.point_agreement_std:
+            spread = f'{each.point_agreement:.2f} ± {each.point_agreement_std:.2f}'
+            seen += f', point agreement {spread}'
         stale = '' if each.map_id == manifest.map_id else '; the map was changed since'
         described[f'{each.localizer} {each.settings}'] = (
             f'scale {each.scale:.3g}, floors {each.position_floor:.3g} {manifest.units} and '
             f'{each.rotation_floor:.3g} rad, from {each.num_localized} of {each.num_tried} images '
             f'held out, median NEES {each.median_nees_before:.3g}, then '
             f'{each.median_nees_after:.3g}, coverage {each.coverage_before:.0%}, then '
-            f'{each.coverage_after:.0%}{camera}, {each.created}{stale}'
+            f'{each.coverage_after:.0%}{seen}, {each.created}{stale}'
         )
     return described or 'none'
 
