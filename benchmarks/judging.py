@@ -179,10 +179,10 @@ def _degeneracy(_: str, values: Any) -> Iterator[Judged]:
     yield at_most(f'degenerate cases: wrong, of {len(verdicts)} by case and method', wrong, 0)
 
 
-def _fuzz(_: str, values: Figures) -> Iterator[Judged]:
+def _fuzz(name: str, values: Figures) -> Iterator[Judged]:
     verdicts = Counter(each['verdict'] for each in values['cases'])
     accepted = sum(verdicts[verdict] for verdict in ('right', 'other', 'wrong'))
-    what = f'fuzz, {len(values["cases"])} cases, {accepted} poses accepted'
+    what = f'fuzz of {name}, {len(values["cases"])} cases, {accepted} poses accepted'
     for verdict, text in (
         ('wrong', 'poses over 5 σ from the truth'),
         ('crash', 'crashes'),

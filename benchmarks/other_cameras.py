@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queries with another calibration than theirs: what becomes of poses that are wrong for it.
 
-    python benchmarks/other_cameras.py DATA --maps MAPS [--localizer NAME] [--setting KEY=VALUE]
+    python benchmarks/other_cameras.py DATA --maps MAPS [--localizer NAME]
 
-Each query is localized with a camera that is off, without `acceptance.check_camera` and with it.
+Each query is localized with a camera that is off: as if nothing could be wrong with it, without
+`acceptance.check_camera` and `focal_length_std`, and with the defaults.
 A pose is wrong beyond five standard deviations (NEES above 25).
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 from hard_queries import Split, read_sets
 import numpy as np
@@ -24,7 +25,6 @@ import typer
 
 from relloc_ros.camera import Camera
 from relloc_ros.config import LocalizationConfig, make_config
-from relloc_ros.config_schema import parse_assignments
 from relloc_ros.evaluation.metrics import normalized_error
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.map.reference_map import ReferenceMap
@@ -35,6 +35,7 @@ from relloc_ros.structures import Localization, QueryImage, Status
 console = Console(width=120)
 
 SIGMAS = 5.0
+TRUSTING = {'acceptance.check_camera': False, 'focal_length_std': 0.0}
 COUNTS = ('queries', 'poses', 'wrong', 'refused', 'covered', 'left', 'right refused')
 
 
@@ -76,10 +77,6 @@ def main(
     maps: Annotated[Path, typer.Option(help='Folder with their calibrated maps.')],
     localizer: Annotated[str, typer.Option(help='essential or structure.')] = 'essential',
     count: Annotated[int, typer.Option('--queries', help='Of each set, at most.')] = 20,
-    settings: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option('--setting', help='KEY=VALUE of the localizer that checks the camera.'),
-    ] = None,
 ) -> None:
     """Print how many wrong poses are refused, covered by a wider covariance, and left."""
     table = Table('calibration', *COUNTS, box=None, pad_edge=False)
@@ -88,36 +85,34 @@ def main(
         if not (maps / name).is_dir():
             continue
         with ReferenceMap.open(maps / name) as reference_map:
-            values = {**parse_assignments(settings or []), 'localizer': localizer}
-            trusting = make_config(
-                LocalizationConfig, {'localizer': localizer, 'acceptance.check_camera': False}
-            )
-            asking = make_config(LocalizationConfig, values)
-            relocalizers = Relocalizer(reference_map, trusting), Relocalizer(reference_map, asking)
-            _count(name, relocalizers, split, count, totals)
+            _count(reference_map, split, localizer, count, totals)
     for change, counts in totals.items():
         table.add_row(change, *(str(counts[column]) for column in COUNTS))
     console.print(table)
 
 
 def _count(
-    name: str,
-    relocalizers: tuple[Relocalizer, Relocalizer],
+    reference_map: ReferenceMap,
     split: Split,
+    localizer: str,
     count: int,
     totals: dict[str, dict[str, int]],
 ) -> None:
-    """Count for one set; the first does not check the camera, the second does."""
-    trusting, asking = relocalizers
+    trusting, asking = (
+        Relocalizer(
+            reference_map, make_config(LocalizationConfig, {'localizer': localizer, **settings})
+        )
+        for settings in (TRUSTING, {})
+    )
     rows = np.linspace(0, len(split.queries) - 1, min(count, len(split.queries))).astype(int)
-    for row in track(rows, name, console=Console(stderr=True)):
+    for row in track(rows, f'{reference_map.path.name}', console=Console(stderr=True)):
         image = split.queries[row]
         truth, pixels = image.cam_from_map.inverse(), read_image(image)
-        for change, changed in CHANGES.items():
-            query = QueryImage(pixels, changed(image.camera), image.stamp_ns, name=image.name)
+        for name, change in CHANGES.items():
+            query = QueryImage(pixels, change(image.camera), image.stamp_ns, name=image.name)
             before, after = trusting.process(query), asking.process(query)
             was_wrong, is_wrong = _is_wrong(before, truth), _is_wrong(after, truth)
-            counts = totals[change]
+            counts = totals[name]
             counts['queries'] += 1
             counts['poses'] += before.localized
             counts['wrong'] += was_wrong

@@ -63,6 +63,11 @@ def _queries(script: str, name: str, *arguments: str) -> tuple[str, ...]:
     )
 
 
+def _fuzz(name: str) -> Part:
+    arguments = ('fuzz.py', 'DATA', '--maps', 'MAPS', '--set', name)
+    return Part(f'fuzz_{name}', arguments, ('--cases', '60'), (name,))
+
+
 def _acceptance(localizer: str) -> Part:
     name = f'acceptance_{localizer}'
     answers = f'RESULTS/{name}_answers'
@@ -118,7 +123,7 @@ PARTS = (
         ('--queries', '3', '--only', 'line'),
     ),
     *(_acceptance(localizer) for localizer in ('essential', 'structure')),
-    Part('fuzz', ('fuzz.py', 'DATA', '--maps', 'MAPS'), ('--cases', '60'), (SMALL,)),
+    *(_fuzz(name) for name in (SMALL, 'redkitchen')),
 )
 """In the order in which they run: those that need a quiet machine come first."""
 
