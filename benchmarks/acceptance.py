@@ -51,6 +51,7 @@ LOCALIZERS = ('essential', 'structure')
 ANY_CONFIDENCE = {'acceptance.max_false_accept_rate': 1.0}
 LOOSENED = {
     **ANY_CONFIDENCE,
+    'acceptance.check_camera': False,
     'min_inliers': 6,
     'min_match_agreement': 0.0,
     'max_position_std': 0.0,
