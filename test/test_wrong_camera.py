@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from test_calibration import CALIBRATION
 
 from relloc_ros.config import LocalizationConfig, make_config
 from relloc_ros.geometry import RigidTransform, exp_so3, log_so3
-from relloc_ros.map.calibration import Calibration
 from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import read_image, read_source
 from relloc_ros.pipeline import Relocalizer
@@ -26,21 +26,8 @@ POSE = RigidTransform(exp_so3(np.array([0.1, -0.2, 0.3])), np.array([1.0, 2.0, -
 
 
 def calibration(camera_scale, point_agreement=0.0, point_agreement_std=0.0):
-    return Calibration(
-        localizer='essential',
-        settings='',
-        scale=1.0,
-        position_floor=0.001,
-        rotation_floor=0.001,
-        map_id='',
-        created='',
-        num_tried=50,
-        num_localized=50,
-        view_shift=0.25,
-        median_nees_before=5.0,
-        median_nees_after=5.0,
-        coverage_before=0.95,
-        coverage_after=0.95,
+    return replace(
+        CALIBRATION,
         camera_scale=camera_scale,
         point_agreement=point_agreement,
         point_agreement_std=point_agreement_std,
