@@ -52,6 +52,7 @@ setup(
         'rosbags>=0.11.8',
         'scipy>=1.8',
         'setuptools',
+        'simplejpeg>=1.8',
         'threadpoolctl',
         'transforms3d>=0.4.2',
         'typer>=0.15.4',

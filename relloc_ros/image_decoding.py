@@ -23,6 +23,7 @@ from relloc_ros.camera import Camera
 from relloc_ros.camera_info import camera_from_camera_info
 from relloc_ros.errors import DataError
 from relloc_ros.frames import stamp_to_ns
+from relloc_ros.jpeg import JPEG_MAGIC, decode_jpeg, jpeg_ends_early, jpeg_size
 from relloc_ros.structures import QueryImage
 
 __all__ = [
@@ -43,9 +44,7 @@ MIN_BAYER_SIZE = 3
 MAX_ENLARGEMENT = 8
 """A header that speaks of more must not make the decoder ask for gigabytes."""
 
-JPEG_MAGIC = b'\xff\xd8\xff'
 PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
-JPEG_SCAN, JPEG_END = b'\xff\xda', b'\xff\xd9'
 PNG_END = b'IEND'
 PNM_HEADER = re.compile(rb'P[1-6]\s+(?:#[^\n]*\n\s*)*(\d{1,9})\s+(?:#[^\n]*\n\s*)*(\d{1,9})\s')
 
@@ -215,12 +214,14 @@ def _find_encoding(name: str) -> _Encoding:
 
 def _decompress(msg: Any, sizes: _Sizes) -> Pixels:
     data = bytes(msg.data)
-    size = encoded_size(data)
-    if not data.startswith((JPEG_MAGIC, PNG_MAGIC)):
+    if data.startswith(JPEG_MAGIC):
+        return decode_jpeg(data, sizes.check)
+    if not data.startswith(PNG_MAGIC):
         raise DataError(
             f'compressed image of format {msg.format!r} ({len(data)} bytes) is neither JPEG nor '
             'PNG: set the publisher to one of these'
         )
+    size = encoded_size(data)
     if size is not None:
         # Before decoding: a wrong header could ask for gigabytes.
         sizes.check(*size)
@@ -241,7 +242,7 @@ def _decompress(msg: Any, sizes: _Sizes) -> Pixels:
 def encoded_size(data: bytes) -> tuple[int, int] | None:
     """Read width and height from the header of a PNG, JPEG, PNM or BMP file; None without."""
     if data.startswith(JPEG_MAGIC):
-        return _jpeg_size(data)
+        return jpeg_size(data)
     if data.startswith(PNG_MAGIC):
         return int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
     if data.startswith(b'BM'):
@@ -256,24 +257,7 @@ def ends_early(data: bytes) -> bool:
     """Tell whether a PNG or JPEG file lacks its end; some versions of OpenCV fill in grey."""
     if data.startswith(PNG_MAGIC):
         return data.rfind(PNG_END) < 0
-    # Thumbnails in the header have an end of their own, and some cameras write on after the last.
-    return data.startswith(JPEG_MAGIC) and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN)
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height in the first frame header of a JPEG file."""
-    start = len(JPEG_MAGIC) - 1
-    while start + 9 <= len(data) and data[start] == 0xFF:
-        marker = data[start + 1]
-        if marker == 0xFF:
-            start += 1
-            continue
-        # C4, C8 and CC lie among the frame headers and are none.
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height = int.from_bytes(data[start + 5 : start + 7], 'big')
-            return int.from_bytes(data[start + 7 : start + 9], 'big'), height
-        start += 2 + int.from_bytes(data[start + 2 : start + 4], 'big')
-    return None
+    return data.startswith(JPEG_MAGIC) and jpeg_ends_early(data)
 
 
 def _pixels(image: Any) -> Pixels:

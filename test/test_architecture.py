@@ -36,6 +36,7 @@ FLOORS = {
     'frames': 1,
     'camera_info': 1,
     'image_decoding': 1,
+    'jpeg': 1,
     'vision': 1,
     'bags': 2,
     'map': 2,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from relloc_ros.camera import MAX_PIXELS, Camera
 from relloc_ros.errors import DataError
 from relloc_ros.geometry import RigidTransform
 from relloc_ros.image_decoding import encoded_size, ends_early
+from relloc_ros.jpeg import JPEG_MAGIC, decode_jpeg
 from relloc_ros.map.sources.reading import PixelSource
 
 __all__ = ['PosedImage', 'check_size', 'image_size', 'read_image', 'read_pixels']
@@ -66,14 +68,20 @@ def read_pixels(path: Path, camera: Camera) -> NDArray[np.uint8]:
         DataError: not readable, or not of the camera's size.
     """
     data = _read_file(path)
+
+    def check(width: int, height: int) -> None:
+        check_size(width, height, camera, f'image {path}')
+
+    # Before decoding: a wrong header could ask for gigabytes.
     size = encoded_size(data)
     if size is not None:
-        # Before decoding: a wrong header could ask for gigabytes.
-        check_size(*size, camera, f'image {path}')
+        check(*size)
     if ends_early(data):
         raise DataError(f'cannot decode image {path}: it is truncated; copy it again')
+    if data.startswith(JPEG_MAGIC):
+        return _decode_jpeg(path, data, check)
     image = _decode(path, data)
-    check_size(image.shape[1], image.shape[0], camera, f'image {path}')
+    check(image.shape[1], image.shape[0])
     return image
 
 
@@ -122,6 +130,16 @@ def _read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(f'cannot read image {path}: {error.strerror}') from error
+
+
+def _decode_jpeg(path: Path, data: bytes, check: Callable[[int, int], None]) -> NDArray[np.uint8]:
+    try:
+        image = decode_jpeg(data, check)
+    except DataError as error:
+        raise DataError(f'cannot decode image {path}: {error}') from error
+    if image.ndim == 3:
+        return image
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
 
 
 def _decode(path: Path, data: bytes) -> NDArray[np.uint8]:
