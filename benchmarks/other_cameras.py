@@ -18,6 +18,7 @@ from typing import Annotated
 
 from hard_queries import Split, read_sets
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -31,35 +32,57 @@ from relloc_ros.map.reference_map import ReferenceMap
 from relloc_ros.map.sources import read_image
 from relloc_ros.pipeline import Relocalizer
 from relloc_ros.structures import Localization, QueryImage, Status
+from relloc_ros.vision.covariance import standard_deviations
 
 console = Console(width=120)
 
 SIGMAS = 5.0
 TRUSTING = {'acceptance.check_camera': False, 'focal_length_std': 0.0}
 COUNTS = ('queries', 'poses', 'wrong', 'refused', 'covered', 'left', 'right refused')
+WIDER = 'times as unsure'
+CUT = 0.1
+
+Image = NDArray[np.uint8]
+Change = Callable[[Image, Camera], tuple[Image, Camera]]
 
 
-def _zoomed(x: float, y: float) -> Callable[[Camera], Camera]:
-    def change(camera: Camera) -> Camera:
+def _as_is(pixels: Image, camera: Camera) -> tuple[Image, Camera]:
+    return pixels, camera
+
+
+def _cut(pixels: Image, camera: Camera) -> tuple[Image, Camera]:
+    """Cut off a border at the left and at the top: another camera, with the right calibration."""
+    fx, fy, cx, cy, *rest = _pinhole(camera)
+    x, y = round(CUT * camera.width), round(CUT * camera.height)
+    cut = pixels[y:, x:]
+    height, width = cut.shape[:2]
+    params = (fx, fy, cx - x, cy - y, *rest)
+    return cut, replace(camera, width=width, height=height, params=params)
+
+
+def _zoomed(x: float, y: float) -> Change:
+    def change(pixels: Image, camera: Camera) -> tuple[Image, Camera]:
         fx, fy, *rest = _pinhole(camera)
-        return replace(camera, params=(x * fx, y * fy, *rest))
+        return pixels, replace(camera, params=(x * fx, y * fy, *rest))
 
     return change
 
 
-def _moved(x: float, y: float) -> Callable[[Camera], Camera]:
+def _moved(x: float, y: float) -> Change:
     """Move the principal point by pixels of an image 640 wide."""
 
-    def change(camera: Camera) -> Camera:
+    def change(pixels: Image, camera: Camera) -> tuple[Image, Camera]:
         fx, fy, cx, cy, *rest = _pinhole(camera)
-        pixels = camera.width / 640.0
-        return replace(camera, params=(fx, fy, cx + x * pixels, cy + y * pixels, *rest))
+        scale = camera.width / 640.0
+        params = (fx, fy, cx + x * scale, cy + y * scale, *rest)
+        return pixels, replace(camera, params=params)
 
     return change
 
 
-CHANGES: dict[str, Callable[[Camera], Camera]] = {
-    'none': lambda camera: camera,
+CHANGES: dict[str, Change] = {
+    'none': _as_is,
+    'none, image cut': _cut,
     'focal lengths 1 % longer': _zoomed(1.01, 1.01),
     'focal lengths 3 % longer': _zoomed(1.03, 1.03),
     'focal lengths 10 % longer': _zoomed(1.1, 1.1),
@@ -79,15 +102,17 @@ def main(
     count: Annotated[int, typer.Option('--queries', help='Of each set, at most.')] = 20,
 ) -> None:
     """Print how many wrong poses are refused, covered by a wider covariance, and left."""
-    table = Table('calibration', *COUNTS, box=None, pad_edge=False)
+    table = Table('calibration', *COUNTS, WIDER, box=None, pad_edge=False)
     totals = {name: dict.fromkeys(COUNTS, 0) for name in CHANGES}
+    wider: dict[str, list[float]] = {name: [] for name in CHANGES}
     for name, split in read_sets(data).items():
         if not (maps / name).is_dir():
             continue
         with ReferenceMap.open(maps / name) as reference_map:
-            _count(reference_map, split, localizer, count, totals)
+            _count(reference_map, split, localizer, count, totals, wider)
     for change, counts in totals.items():
-        table.add_row(change, *(str(counts[column]) for column in COUNTS))
+        times = f'{np.median(wider[change]):.2f}' if wider[change] else '-'
+        table.add_row(change, *(str(counts[column]) for column in COUNTS), times)
     console.print(table)
 
 
@@ -97,6 +122,7 @@ def _count(
     localizer: str,
     count: int,
     totals: dict[str, dict[str, int]],
+    wider: dict[str, list[float]],
 ) -> None:
     trusting, asking = (
         Relocalizer(
@@ -109,7 +135,7 @@ def _count(
         image = split.queries[row]
         truth, pixels = image.cam_from_map.inverse(), read_image(image)
         for name, change in CHANGES.items():
-            query = QueryImage(pixels, change(image.camera), image.stamp_ns, name=image.name)
+            query = QueryImage(*change(pixels, image.camera), image.stamp_ns, name=image.name)
             before, after = trusting.process(query), asking.process(query)
             was_wrong, is_wrong = _is_wrong(before, truth), _is_wrong(after, truth)
             counts = totals[name]
@@ -120,6 +146,12 @@ def _count(
             counts['covered'] += was_wrong and after.localized and not is_wrong
             counts['left'] += is_wrong
             counts['right refused'] += before.localized and not was_wrong and not after.localized
+            if before.camera_pose and after.camera_pose:
+                stds = [
+                    standard_deviations(each.covariance)[0]
+                    for each in (after.camera_pose, before.camera_pose)
+                ]
+                wider[name].append(stds[0] / stds[1])
 
 
 def _pinhole(camera: Camera) -> tuple[float, ...]:

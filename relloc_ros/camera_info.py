@@ -30,6 +30,10 @@ __all__ = [
 PIXEL_CENTRE = 0.5
 CALIBRATE = 'calibrate the camera (ros2 run camera_calibration cameracalibrator)'
 
+FAR_FROM_CENTRE, SAME_WAY = 0.25, 0.1
+"""Shares of width and height by which no lens moves the principal point: along one axis, along
+both by a calibration of another resolution."""
+
 NUM_RATIONAL_COEFFICIENTS = 8
 NUM_FISHEYE_COEFFICIENTS = 4
 
@@ -40,7 +44,8 @@ def camera_from_camera_info(msg: Any) -> Camera:
     The camera describes the pixels of the raw image that comes with the message.
 
     Raises:
-        DataError: not calibrated (K[0] = 0), unknown distortion model, ROI outside the image.
+        DataError: not calibrated (K[0] = 0), or for another resolution, unknown distortion model,
+            ROI outside the image.
     """
     # ROS 1 spells the matrices with capital letters.
     k = _numbers(_field(msg, 'k', 'K'), 'K', 9)
@@ -52,6 +57,7 @@ def camera_from_camera_info(msg: Any) -> Camera:
         )
     if k[1] != 0:
         raise DataError(f'camera_info has skew (K[1] = {k[1]:g}), which is not supported')
+    _check_principal_point(k[2], k[5], int(msg.width), int(msg.height))
     model, distortion = _distortion(msg.distortion_model, d)
     x_offset, y_offset, width, height = _region(msg)
     binning_x, binning_y = max(1, int(msg.binning_x)), max(1, int(msg.binning_y))
@@ -174,6 +180,20 @@ def _distortion(name: str, d: list[float]) -> tuple[str, tuple[float, ...]]:
         hint = f'did you mean {near[0]!r}?' if near else f'known: {", ".join(_FROM_ROS)}'
         raise DataError(f'camera_info has the unknown distortion model {name!r}; {hint}')
     return _FROM_ROS[name](d)
+
+
+def _check_principal_point(x: float, y: float, width: int, height: int) -> None:
+    """Refuse one that is where only another resolution, or a crop, has it."""
+    if width <= 0 or height <= 0:
+        return
+    right, down = (x + PIXEL_CENTRE) / width - 0.5, (y + PIXEL_CENTRE) / height - 0.5
+    is_far = max(abs(right), abs(down)) > FAR_FROM_CENTRE
+    if is_far or min(right, down) > SAME_WAY or max(right, down) < -SAME_WAY:
+        raise DataError(
+            f'camera_info has the principal point at ({x:.6g}, {y:.6g}) of {width}x{height} '
+            'pixels, too far from the centre: is K of another resolution? Calibrate for this one; '
+            'if the image is part of a larger one, give its width and height, and the part as roi'
+        )
 
 
 def _padded(count: int) -> Callable[[Sequence[float]], list[float]]:

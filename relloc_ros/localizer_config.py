@@ -90,6 +90,13 @@ class EssentialConfig:
         ge=0,
         le=100_000,
     )
+    more_pairs: int = setting(
+        8,
+        'Further map images, matched with queries that have few triangulated keypoints even so: '
+        'fewer than sufficient_points and half as many again.',
+        ge=0,
+        le=50,
+    )
     min_image_distance: float = setting(
         0.0,
         'Least distance between the map images used (a of the paper); 0 derives it.',

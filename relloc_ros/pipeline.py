@@ -32,7 +32,7 @@ from relloc_ros.structures import (
     SearchArea,
     Status,
 )
-from relloc_ros.wrong_camera import focal_spread, widening
+from relloc_ros.wrong_camera import KnownCameras, focal_spread, widening
 
 __all__ = ['Relocalizer', 'frame_seed']
 
@@ -70,9 +70,7 @@ class Relocalizer:
             reference_map.map_id,
             str(reference_map.path),
         )
-        self._focal_lengths = {
-            camera.mean_focal_length / camera.width for camera in reference_map.cameras.values()
-        }
+        self._known_cameras = KnownCameras(reference_map.cameras.values())
         self._thread_pools = ThreadpoolController()
 
     @property
@@ -212,13 +210,16 @@ class Relocalizer:
         calibration, pose = self.calibration.calibration, found.camera_pose
         if pose is not None:
             covariance, deviation = pose.covariance, found.camera_deviation
+            camera = deviation.camera if deviation else None
+            is_known = camera is None or camera in self._known_cameras
             if calibration is not None:
                 covariance = calibration.apply(covariance, found.num_inliers, shrink=measured)
                 if self.config.acceptance.check_camera:
-                    covariance = covariance + widening(deviation, calibration.camera_scale)
-            covariance = covariance + focal_spread(
-                deviation, self.config.focal_length_std, self._focal_lengths
-            )
+                    scale = calibration.camera_scale
+                    covariance = covariance + widening(deviation, scale, is_known=is_known)
+            if not is_known:
+                spread = focal_spread(deviation, self.config.focal_length_std)
+                covariance = covariance + spread
             found = replace(found, camera_pose=PoseEstimate(pose.map_from_body, covariance))
         return gate(found, self.config, calibration)
 

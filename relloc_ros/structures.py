@@ -156,7 +156,7 @@ class CameraDeviation:
         pose_by_values: (6, 6) derivatives of the best pose by the values.
         num_seen: points that the image may show.
         num_agreeing: that fit the pose with the camera as calibrated.
-        focal_length: as calibrated, in widths of the image; 0 if that is not known.
+        camera: as calibrated; None if that is not known.
     """
 
     values: Array
@@ -167,7 +167,7 @@ class CameraDeviation:
     pose_by_values: Array
     num_seen: int
     num_agreeing: int
-    focal_length: float = 0.0
+    camera: Camera | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

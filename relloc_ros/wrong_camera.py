@@ -14,11 +14,13 @@ calibrate` measures it on images held out, as it does with poses.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
+from functools import lru_cache
 import math
 
 import numpy as np
 
+from relloc_ros.camera import Camera
 from relloc_ros.geometry import Array
 from relloc_ros.map.calibration import Calibration
 from relloc_ros.structures import CameraDeviation
@@ -26,6 +28,7 @@ from relloc_ros.structures import CameraDeviation
 __all__ = [
     'CALIBRATION_STD',
     'FREEDOM',
+    'KnownCameras',
     'contradiction',
     'focal_spread',
     'point_agreement',
@@ -56,8 +59,32 @@ DOUBT = 7e-5
 become too unsure for a robot that has 5 cm to spare."""
 OTHER_STD = 0.01
 """Of each deviation of another camera, beyond which few go without being refused."""
-SAME_FOCAL_LENGTH = 5e-4
-"""As a share: two that differ by no more are of one calibration."""
+UNKNOWN_DOUBT, UNKNOWN_STD = 0.003, 0.03
+"""The same for a camera that took no image of the map: calibrations of another resolution, lens or
+crop come with those."""
+SAME_RAYS = 5e-4
+"""In focal lengths: cameras whose rays differ by no more are of one calibration."""
+GRID = np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, 5)] * 2), axis=-1).reshape(-1, 2)
+"""Where rays are compared, as shares of width and height."""
+
+
+class KnownCameras:
+    """The cameras of a map, with which it was calibrated; whatever size their images have."""
+
+    def __init__(self, cameras: Iterable[Camera]) -> None:
+        """Take them."""
+        self._cameras = tuple(set(cameras))
+        self._focal_lengths = np.array([_relative_focal_length(each) for each in self._cameras])
+
+    def __contains__(self, camera: Camera) -> bool:
+        """Tell whether one of them has the same rays in the same places of its images."""
+        # First what is quick to compare: a map may have a camera for each image.
+        ratios = self._focal_lengths / _relative_focal_length(camera)
+        for index in np.flatnonzero(np.abs(ratios - 1.0) <= SAME_RAYS):
+            rays = _rays(self._cameras[index]), _rays(camera)
+            if np.allclose(*rays, rtol=0.0, atol=SAME_RAYS, equal_nan=True):
+                return True
+        return False
 
 
 def contradiction(deviation: CameraDeviation, calibration: Calibration | None) -> str:
@@ -93,7 +120,9 @@ def point_agreement(deviation: CameraDeviation) -> float:
     return math.log((deviation.num_agreeing + 1) / (others + 1))
 
 
-def widening(deviation: CameraDeviation | None, camera_scale: float) -> Array:
+def widening(
+    deviation: CameraDeviation | None, camera_scale: float, *, is_known: bool = True
+) -> Array:
     """Give what to add (6, 6) to the covariance of the pose, for the camera may be another one.
 
     The probability that it is, by how far the image's deviations are from none, times the second
@@ -105,15 +134,19 @@ def widening(deviation: CameraDeviation | None, camera_scale: float) -> Array:
         camera_scale: of the map's calibration; 0 says nothing. Nor does one of 1 and more: where
             images stray further than their covariance says, as with a rolling shutter, how far the
             pose would move is no measure of its error.
+        is_known: whether the calibration is that of a camera of the map.
     """
     nothing: Array = np.zeros((6, 6))
-    if deviation is None or not 0.0 < camera_scale < 1.0 or deviation.gain < DOUBTED_GAIN:
+    if deviation is None or not 0.0 < camera_scale < 1.0:
         return nothing
+    if is_known and deviation.gain < DOUBTED_GAIN:
+        return nothing
+    doubt, other_std = (DOUBT, OTHER_STD) if is_known else (UNKNOWN_DOUBT, UNKNOWN_STD)
     covariance = _measured(deviation, camera_scale)
     distance = _distance(deviation, covariance)
     # Inverse density of the t distribution, but for a factor.
-    odds = DOUBT * (1.0 + distance / FREEDOM) ** (0.5 * (FREEDOM + len(covariance)))
-    prior = OTHER_STD**2 * np.eye(len(covariance))
+    odds = doubt * (1.0 + distance / FREEDOM) ** (0.5 * (FREEDOM + len(covariance)))
+    prior = other_std**2 * np.eye(len(covariance))
     known = np.linalg.solve(prior + covariance, prior).T
     mean = known @ deviation.values
     left = prior - known @ prior
@@ -123,9 +156,7 @@ def widening(deviation: CameraDeviation | None, camera_scale: float) -> Array:
     return odds / (1.0 + odds) * moments
 
 
-def focal_spread(
-    deviation: CameraDeviation | None, focal_length_std: float, known: Collection[float]
-) -> Array:
+def focal_spread(deviation: CameraDeviation | None, focal_length_std: float) -> Array:
     """Give the covariance (6, 6) of the pose that comes of a focal length of its own.
 
     The error of the calibration of the map's own camera is in the map, too, and in what was
@@ -134,11 +165,8 @@ def focal_spread(
     Args:
         deviation: of the image; None says nothing.
         focal_length_std: standard deviation, as a share of the focal length.
-        known: focal lengths of the map's cameras, in widths of their images.
     """
-    if deviation is None or any(
-        math.isclose(deviation.focal_length, each, rel_tol=SAME_FOCAL_LENGTH) for each in known
-    ):
+    if deviation is None:
         return np.zeros((6, 6))
     by_focal_length = focal_length_std * deviation.pose_by_values[:, 0]
     spread: Array = np.outer(by_focal_length, by_focal_length)
@@ -173,3 +201,12 @@ def _measured(deviation: CameraDeviation, camera_scale: float) -> Array:
 
 def _distance(deviation: CameraDeviation, covariance: Array) -> float:
     return float(deviation.values @ np.linalg.solve(covariance, deviation.values))
+
+
+def _relative_focal_length(camera: Camera) -> float:
+    return camera.mean_focal_length / camera.width
+
+
+@lru_cache(maxsize=256)
+def _rays(camera: Camera) -> Array:
+    return camera.normalize(GRID * (camera.width, camera.height))

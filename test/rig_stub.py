@@ -21,7 +21,11 @@ from relloc_ros.structures import Localization, PairMatches, PoseEstimate, Searc
 __all__ = ['COVARIANCE', 'RigStub']
 
 FEATURES = QueryFeatures(
-    np.zeros((1, 2)), np.zeros((1, 2)), np.zeros((0, 128), np.float32), 500.0, (640, 480)
+    np.zeros((1, 2)),
+    np.zeros((1, 2)),
+    np.zeros((0, 128), np.float32),
+    500.0,
+    Camera('PINHOLE', 640, 480, (500.0, 500.0, 320.0, 240.0)),
 )
 COVARIANCE = np.diag([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) * 1e-4
 POINTS = np.arange(20.0).reshape(-1, 2)

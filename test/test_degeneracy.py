@@ -11,6 +11,7 @@ from scipy.stats import chi2
 from synthetic_maps import make_posed
 from synthetic_scenes import FOCAL_LENGTH, make_scene
 
+from relloc_ros.camera import Camera
 from relloc_ros.config import LocalizationConfig, make_config
 from relloc_ros.errors import MapError
 from relloc_ros.evaluation.uncertainty import normalized_errors
@@ -49,7 +50,7 @@ def locate(scene, refinement, moved=(), outliers=None, twin=TWIN, repeated=0):
         query,
         np.zeros((len(rows), 128), dtype=np.float32),
         FOCAL_LENGTH,
-        (640, 480),
+        Camera('SIMPLE_PINHOLE', 640, 480, (FOCAL_LENGTH, 320.0, 240.0)),
     )
     shown = replace(scene, points=scene.points.copy())
     shown.points[len(rows) - repeated :] += (1.0, 1.0, 0.0)

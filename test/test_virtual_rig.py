@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from relloc_ros.camera import Camera
 from relloc_ros.config import LocalizationConfig, TrackingConfig, make_config
 from relloc_ros.geometry import RigidTransform, exp_so3, pose_error
 from relloc_ros.localizers.reference_matching import QueryFeatures
@@ -24,7 +25,11 @@ EXAMPLE = Path(__file__).parent.parent / 'examples' / 'fr3_office'
 NS = 1_000_000_000
 POSE = PoseEstimate(RigidTransform.identity(), np.eye(6))
 FEATURES = QueryFeatures(
-    np.zeros((1, 2)), np.zeros((1, 2)), np.zeros((0, 128), np.float32), 500.0, (640, 480)
+    np.zeros((1, 2)),
+    np.zeros((1, 2)),
+    np.zeros((0, 128), np.float32),
+    500.0,
+    Camera('PINHOLE', 640, 480, (500.0, 500.0, 320.0, 240.0)),
 )
 
 

@@ -206,20 +206,18 @@ def test_points_are_counted_with_the_camera_as_calibrated():
 def test_the_pose_spreads_with_a_focal_length_that_is_not_known_well():
     """As far as it moves where the focal length is that much off."""
     points2D, points3D = seen_points(np.random.default_rng(9), noise_px=0.05)
-    found = replace(deviation_of(points2D, points3D), focal_length=0.8)
+    found = deviation_of(points2D, points3D)
     moved, _ = estimate_absolute_pose(
         points2D / 1.01, points3D, FOCAL_LENGTH, threshold_px=50.0, seed=1
     )
     shift = np.concatenate(
         [moved.translation - POSE.translation, log_so3(moved.rotation @ POSE.rotation.T)]
     )
-    assert not focal_spread(found, 0.01, {1.3, found.focal_length}).any()
-    assert not focal_spread(found, 0.01, {1.0004 * found.focal_length}).any()
-    spread = focal_spread(found, 0.01, {1.001 * found.focal_length})
+    spread = focal_spread(found, 0.01)
     assert np.linalg.matrix_rank(spread, tol=1e-12) == 1
     assert np.sqrt(spread[:3, :3].trace()) == pytest.approx(np.linalg.norm(shift[:3]), rel=0.3)
-    assert not focal_spread(found, 0.0, ()).any()
-    assert not focal_spread(None, 0.01, ()).any()
+    assert not focal_spread(found, 0.0).any()
+    assert not focal_spread(None, 0.01).any()
 
 
 def test_a_doubted_camera_makes_the_covariance_as_wide_as_the_pose_is_wrong():

@@ -49,6 +49,10 @@ SUFFICIENT_SHARE = 0.5
 poses of the map are poor: on walls of tiles 37 %, with wrong poses; on redkitchen 83 %."""
 
 
+FEW = 1.5
+"""Times as many points as suffice: with fewer, poses are good to a few centimetres only."""
+
+
 class EssentialLocalizer(RigLocalizer):
     """Retrieval, matches with diverse map images, local structure or essential matrices, pose."""
 
@@ -69,6 +73,7 @@ class EssentialLocalizer(RigLocalizer):
         settings = config.essential
         may_stop = self._triangulates and settings.sufficient_points > 0
         self._first = -(-settings.max_pairs // 2) if may_stop else settings.max_pairs
+        self._more = settings.more_pairs if may_stop else 0
         self._ratio = config.match_ratio or reference_map.extractor.match_ratio
         self._matcher = create_matcher(
             config.matcher,
@@ -110,7 +115,7 @@ class EssentialLocalizer(RigLocalizer):
         ratio, are_mutual = self._ratio, self.config.matcher == 'mutual_ratio'
         with timer('matching'):
             chosen = self._choose(features, retrieved)
-            first, rest = chosen[: self._first], chosen[self._first :]
+            first, rest, more = np.split(chosen, [self._first, self.config.essential.max_pairs])
             matched = self._match(features, first)
             may_be_mirrored = ask_whether_mirrored(
                 self.reference_map, features, matched, ratio, are_mutual=are_mutual
@@ -126,6 +131,10 @@ class EssentialLocalizer(RigLocalizer):
                 ):
                     return mirrored(query, timer)
             points = self._triangulate(features, matched, timer)
+            if len(more) and self._are_few(points):
+                with timer('matching'):
+                    matched = sort_by_matches(matched + self._match(features, more))
+                points = self._triangulate(features, matched, timer)
         names = tuple(self.reference_map.image_names[index] for index in retrieved)
         return Sighting.of_matches(
             query, seed, features, names, matched, points, timer.milliseconds
@@ -147,7 +156,7 @@ class EssentialLocalizer(RigLocalizer):
             features,
             retrieved,
             ratio=self._ratio,
-            max_images=settings.max_pairs,
+            max_images=settings.max_pairs + self._more,
             distance_limits=(settings.min_image_distance, settings.max_image_distance),
         )
 
@@ -171,6 +180,9 @@ class EssentialLocalizer(RigLocalizer):
         candidates = np.count_nonzero(times_seen >= 2)
         least = self.config.essential.sufficient_points
         return len(points) >= max(least, SUFFICIENT_SHARE * candidates)
+
+    def _are_few(self, points: SeenPoints | None) -> bool:
+        return not points or len(points) < FEW * self.config.essential.sufficient_points
 
     def _solve(self, views: Sequence[PlacedSighting], seed: int, timer: StageTimer) -> Solution:
         regressed = [view for view in views if view.sighting.regressed]

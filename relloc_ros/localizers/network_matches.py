@@ -111,7 +111,7 @@ class LearnedMatches(NetworkSight):
             camera.normalize(points2D),
             np.empty((len(points2D), 0), dtype=np.float32),
             camera.mean_focal_length / self._coarseness,
-            (camera.width, camera.height),
+            camera,
         )
 
     def _matched_image(

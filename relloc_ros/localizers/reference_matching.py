@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from relloc_ros.camera import Camera
 from relloc_ros.config import LocalizationConfig
 from relloc_ros.geometry import Array, RigidTransform
 from relloc_ros.localizers.stage_timer import StageTimer
@@ -50,14 +51,19 @@ class QueryFeatures:
         normalized: (N, 2) float64, undistorted.
         descriptors: (N, D) float32 of unit length.
         focal_length: pixels.
-        image_size: width and height, pixels.
+        camera: of the image.
     """
 
     points2D: Array
     normalized: Array
     descriptors: NDArray[np.float32]
     focal_length: float
-    image_size: tuple[int, int]
+    camera: Camera
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.camera.width, self.camera.height
 
     @property
     def keypoints(self) -> Keypoints:
@@ -113,7 +119,7 @@ def extract_query(
         normalized[valid],
         extractor.unit_descriptors(features.descriptors[valid]),
         camera.mean_focal_length,
-        (camera.width, camera.height),
+        camera,
     )
 
 

@@ -55,5 +55,5 @@ def deviation_of_camera(
         found,
         pose_shift=body_by_cam @ found.pose_shift,
         pose_by_values=body_by_cam @ found.pose_by_values,
-        focal_length=view.features.focal_length / view.features.image_size[0],
+        camera=view.features.camera,
     )

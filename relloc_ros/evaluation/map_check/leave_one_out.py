@@ -135,7 +135,7 @@ class LeaveOneOut:
             stored.normalized,
             reference_map.extractor.unit_descriptors(stored.descriptors),
             camera.mean_focal_length,
-            (camera.width, camera.height),
+            camera,
         )
         descriptor = reference_map.global_descriptors(np.array([index]))[0]
         retrieved, similarities = reference_map.retrieve(
