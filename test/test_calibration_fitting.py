@@ -23,8 +23,10 @@ SCALE, POSITION_FLOOR, ROTATION_FLOOR = 3.0, 0.01, 0.002
 UNITS = np.repeat([0.01, 0.002], 3)
 
 
-def draw(count, seed, outliers=0.0, scale=SCALE):
-    """Draw errors of covariance 100 scale / inliers S + floors, a share of them ten times larger.
+def draw(count, seed, outliers=0.0, scale=SCALE, exponent=1.0):
+    """Draw errors of covariance scale (100 / inliers)^exponent S + floors, and some outliers.
+
+    Those are ten times larger.
 
     Returns:
         Errors, the localizer's covariances S, inliers, true covariances.
@@ -36,7 +38,7 @@ def draw(count, seed, outliers=0.0, scale=SCALE):
     covariances *= sizes[:, None, None]
     inliers = rng.integers(20, 800, size=count)
     floors = np.diag(np.repeat([POSITION_FLOOR**2, ROTATION_FLOOR**2], 3))
-    true = scale * (100.0 / inliers)[:, None, None] * covariances + floors
+    true = scale * ((100.0 / inliers) ** exponent)[:, None, None] * covariances + floors
     errors = np.einsum('nij,nj->ni', np.linalg.cholesky(true), rng.normal(size=(count, 6)))
     errors[rng.random(count) < outliers] *= 10.0
     return errors, covariances, inliers, true
@@ -44,7 +46,8 @@ def draw(count, seed, outliers=0.0, scale=SCALE):
 
 def calibrated(fit, covariances, inliers):
     floors = np.diag(np.repeat([fit.position_floor**2, fit.rotation_floor**2], 3))
-    return fit.scale * (100.0 / inliers)[:, None, None] * covariances + floors
+    factors = fit.scale * (100.0 / inliers) ** fit.inlier_exponent
+    return factors[:, None, None] * covariances + floors
 
 
 def nees(errors, covariances):
@@ -92,7 +95,26 @@ def test_without_inliers():
     none = np.zeros(len(inliers), dtype=int)
     fit = astuple(fit_covariances(errors, as_they_are, none))
     expected = astuple(fit_covariances(errors, covariances, inliers))
-    np.testing.assert_allclose(fit, expected, rtol=1e-2)
+    # Of the second, the power of the inliers is fitted as well.
+    np.testing.assert_allclose(fit, expected, rtol=5e-2)
+
+
+@pytest.mark.parametrize('exponent', [0.7, 1.0, 1.4])
+def test_finds_the_power_of_the_inliers(exponent):
+    fit = fit_covariances(*draw(300, 6, exponent=exponent)[:3])
+    assert fit.inlier_exponent == pytest.approx(exponent, abs=0.15)
+
+
+def test_few_images_do_not_tell_the_power_of_the_inliers():
+    for seed in range(5):
+        fit = fit_covariances(*draw(10, seed)[:3])
+        assert fit.inlier_exponent == pytest.approx(1.0, abs=0.3)
+
+
+def test_without_inliers_the_power_is_one():
+    errors, covariances, inliers, _ = draw(50, 3)
+    fit = fit_covariances(errors, covariances, np.zeros(len(inliers), dtype=int))
+    assert fit.inlier_exponent == pytest.approx(1.0, abs=0.01)
 
 
 def test_too_few():

@@ -57,8 +57,8 @@ ADDED_LATER: Mapping[str, str | int | float] = {
 class Calibration:
     """Scale and floors of a localizer's covariances in a map, and what they were found from.
 
-    Calibrated = scale * 100 / inliers * covariance + floors. A localizer that counts no inliers
-    has the scale alone.
+    Calibrated = scale * (100 / inliers) ^ inlier_exponent * covariance + floors. A localizer that
+    counts no inliers has the scale alone.
 
     Attributes:
         localizer: name of the method.
@@ -81,6 +81,7 @@ class Calibration:
         point_agreement: log odds with which a point that an image may show agrees with its pose,
             the median of the images.
         point_agreement_std: standard deviation of these; 0 where it was not measured.
+        inlier_exponent: power of the inliers; 1 where it was not fitted.
     """
 
     localizer: str
@@ -100,13 +101,14 @@ class Calibration:
     camera_scale: float = 0.0
     point_agreement: float = 0.0
     point_agreement_std: float = 0.0
+    inlier_exponent: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no covariance.
 
         Raises:
-            ValueError: the scale or a floor is not positive, that of the camera or the standard
-                deviation of the agreement negative, or a number not finite.
+            ValueError: the scale or a floor is not positive, that of the camera, the standard
+                deviation of the agreement or the exponent negative, or a number not finite.
         """
         for name in ('scale', 'position_floor', 'rotation_floor'):
             value = getattr(self, name)
@@ -116,6 +118,7 @@ class Calibration:
             ('camera_scale', 0.0),
             ('point_agreement', -math.inf),
             ('point_agreement_std', 0.0),
+            ('inlier_exponent', 0.0),
         ):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= least):
@@ -130,7 +133,8 @@ class Calibration:
             shrink: False where something else than the map's images is in the covariance, as
                 odometry is: it was not measured, and is never made smaller.
         """
-        factor = self.scale * (INLIERS / num_inliers if num_inliers else 1.0)
+        share = INLIERS / num_inliers if num_inliers else 1.0
+        factor = self.scale * share**self.inlier_exponent
         if not shrink:
             factor = max(factor, 1.0)
         floors = np.repeat([self.position_floor**2, self.rotation_floor**2], 3)

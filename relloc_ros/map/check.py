@@ -86,7 +86,8 @@ def _calibrations(manifest: Manifest) -> str | dict[str, str]:
             seen += f', point agreement {spread}'
         stale = '' if each.map_id == manifest.map_id else '; the map was changed since'
         described[f'{each.localizer} {each.settings}'] = (
-            f'scale {each.scale:.3g}, floors {each.position_floor:.3g} {manifest.units} and '
+            f'scale {each.scale:.3g}, inliers to the power of {each.inlier_exponent:.2f}, '
+            f'floors {each.position_floor:.3g} {manifest.units} and '
             f'{each.rotation_floor:.3g} rad, from {each.num_localized} of {each.num_tried} images '
             f'held out, median NEES {each.median_nees_before:.3g}, then '
             f'{each.median_nees_after:.3g}, coverage {each.coverage_before:.0%}, then '

@@ -98,7 +98,7 @@ def calibrate_map(
 def calibrate(
     reference_map: ReferenceMap, config: LocalizationConfig, held_out: HeldOut
 ) -> Calibration:
-    """Fit scale and floors to the poses of images held out, and say how well they fit.
+    """Fit scale, exponent and floors to the poses of images held out, and say how well they fit.
 
     Raises:
         DataError: too few poses.
@@ -122,6 +122,7 @@ def calibrate(
         localizer=config.localizer,
         settings=settings_hash(config),
         scale=fit.scale,
+        inlier_exponent=fit.inlier_exponent,
         position_floor=fit.position_floor,
         rotation_floor=fit.rotation_floor,
         map_id=reference_map.map_id,

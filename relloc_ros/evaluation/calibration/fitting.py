@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Scale and floors under which errors and covariances fit together.
+"""Scale, exponent and floors under which errors and covariances fit together.
 
 Maximum likelihood under a multivariate t distribution, as which errors of a pose come: a few are
 much larger than their neighbours, and would inflate all covariances under a normal distribution.
@@ -26,7 +26,6 @@ from relloc_ros.wrong_camera import CALIBRATION_STD, FREEDOM, point_agreement
 __all__ = ['LEAST_ERRORS', 'Fit', 'fit_camera_scale', 'fit_covariances', 'fit_point_agreement']
 
 DIMENSIONS = 6
-NUM_PARAMETERS = 3
 LEAST_ERRORS = 6
 """A scale and two floors cannot be told from fewer poses."""
 
@@ -36,6 +35,8 @@ SCALE_DOUBT = 2.0
 FLOOR_SHARE, FLOOR_DOUBT = 0.3, 0.7
 """The floors' prior: this share of the median error, with this doubt of its logarithm. A few
 images that all have few inliers do not tell a floor, which those with many would need."""
+EXPONENT_DOUBT = 0.15
+"""Standard deviation of the exponent's prior, about the 1 of independent keypoints."""
 STARTS = ((-2.0, 0.05), (1.0, 0.05), (-2.0, 0.5), (1.0, 0.5))
 CAMERA_SCALES = (-14.0, 6.0)
 """Logarithms between which it is looked for."""
@@ -46,9 +47,10 @@ SMALLEST = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Scale and floors as in `relloc_ros.map.calibration.Calibration`."""
+    """Scale, exponent and floors as in `relloc_ros.map.calibration.Calibration`."""
 
     scale: float
+    inlier_exponent: float
     position_floor: float
     rotation_floor: float
 
@@ -59,15 +61,15 @@ def fit_covariances(
     num_inliers: NDArray[np.intp],
     widenings: Array | None = None,
 ) -> Fit:
-    """Find the scale and the floors that make errors most likely.
+    """Find the scale, the exponent and the floors that make errors most likely.
 
-    The scale counts for a pose with 100 inliers. Among the images of any one map that were looked
-    at, errors shrink with the number of inliers as those of independent keypoints do, which the
-    covariances of the localizers, for good reasons of their own, do not.
+    The scale counts for a pose with 100 inliers. Errors shrink with the number of inliers about as
+    those of independent keypoints do, which the covariances of the localizers, for good reasons of
+    their own, do not. With which power of the inliers is fitted, too.
 
     Covariances that fit few poses are too small for others. They are made wider by
-    (N + 3) / (N - 3), as the final prediction error is (Akaike, "Fitting autoregressive models for
-    prediction", 1969).
+    (N + p) / (N - p) for p parameters, as the final prediction error is (Akaike, "Fitting
+    autoregressive models for prediction", 1969).
 
     Args:
         errors: (N, 6) position and rotation, as in `structures.PoseEstimate`.
@@ -82,8 +84,7 @@ def fit_covariances(
     count = len(errors)
     if count < LEAST_ERRORS:
         raise ValueError(f'{count} errors, {LEAST_ERRORS} are needed')
-    inliers = np.where(num_inliers > 0, num_inliers, INLIERS)
-    scaled = covariances * (INLIERS / inliers)[:, None, None]
+    logs_of_shares = np.log(INLIERS / np.where(num_inliers > 0, num_inliers, INLIERS))
     if widenings is None:
         widenings = np.zeros_like(covariances)
     sizes = np.array(
@@ -92,22 +93,26 @@ def fit_covariances(
     logs = np.log(np.maximum(sizes, SMALLEST))
 
     def cost(parameters: Array) -> float:
-        return _pose_surprise(parameters, errors, scaled, widenings) + _prior(parameters, logs)
+        factors = np.exp(parameters[0] + parameters[1] * logs_of_shares)
+        floors = np.diag(np.repeat(np.exp(2.0 * parameters[2:]), 3))
+        matrices = factors[:, None, None] * covariances + floors + widenings
+        return _surprise(errors, matrices) + _prior(parameters, logs)
 
     solutions = [
         minimize(
             cost,
-            np.concatenate([[scale], logs + np.log(share)]),
+            np.concatenate([[scale, 1.0], logs + np.log(share)]),
             method='Nelder-Mead',
-            options={'maxiter': 2000, 'xatol': 1e-3, 'fatol': 1e-4},
+            options={'maxiter': 3000, 'xatol': 1e-3, 'fatol': 1e-4},
         )
         for scale, share in STARTS
     ]
-    scale, *floors = min(solutions, key=lambda solution: float(solution.fun)).x
+    scale, exponent, *floors = min(solutions, key=lambda solution: float(solution.fun)).x
+    num_parameters = 4 if logs_of_shares.any() else 3
     widening = DIMENSIONS * f.ppf(LEVEL, DIMENSIONS, FREEDOM) / chi2.ppf(LEVEL, DIMENSIONS)
-    widening *= (count + NUM_PARAMETERS) / (count - NUM_PARAMETERS)
+    widening *= (count + num_parameters) / (count - num_parameters)
     position, rotation = np.exp(floors) * np.sqrt(widening)
-    return Fit(float(np.exp(scale) * widening), float(position), float(rotation))
+    return Fit(float(np.exp(scale) * widening), float(exponent), float(position), float(rotation))
 
 
 def fit_camera_scale(deviations: Sequence[CameraDeviation]) -> float:
@@ -142,14 +147,6 @@ def fit_point_agreement(deviations: Sequence[CameraDeviation]) -> tuple[float, f
     return float(np.median(values)), max(spread, LEAST_AGREEMENT_STD)
 
 
-def _pose_surprise(
-    parameters: Array, errors: Array, covariances: Array, widenings: Array
-) -> float:
-    scale, position, rotation = np.exp(parameters)
-    floors = np.diag(np.repeat([position**2, rotation**2], 3))
-    return _surprise(errors, scale * covariances + floors + widenings)
-
-
 def _surprise(errors: Array, matrices: Array) -> float:
     """Negative logarithm of the likelihood of errors (N, 6), but for a constant."""
     _, log_determinants = np.linalg.slogdet(matrices)
@@ -162,8 +159,8 @@ def _surprise(errors: Array, matrices: Array) -> float:
 def _prior(parameters: Array, logs: Array) -> float:
     deviations = np.concatenate(
         [
-            [parameters[0] / SCALE_DOUBT],
-            (parameters[1:] - logs - np.log(FLOOR_SHARE)) / FLOOR_DOUBT,
+            [parameters[0] / SCALE_DOUBT, (parameters[1] - 1.0) / EXPONENT_DOUBT],
+            (parameters[2:] - logs - np.log(FLOOR_SHARE)) / FLOOR_DOUBT,
         ]
     )
     return 0.5 * float(deviations @ deviations)
