@@ -143,11 +143,29 @@ def test_region_of_interest_with_binning() -> None:
             camera_info(roi=SimpleNamespace(x_offset=600, y_offset=0, width=100, height=10)),
             'region of interest 100x10 at \\(600, 0\\)',
         ),
+        (camera_info(width=1280, height=960), 'of another resolution'),
+        (camera_info(width=480, height=360), 'of another resolution'),
+        (camera_info(width=320, height=240), r'\(319.5, 239.5\) of 320x240'),
+        (camera_info(width=640, height=1000), 'give its width and height, and the part as roi'),
     ],
 )
 def test_unusable_camera_info(info: Any, words: str) -> None:
     with pytest.raises(DataError, match=words):
         camera_from_camera_info(info)
+
+
+@pytest.mark.parametrize(('x', 'y'), [(0.62, 0.38), (0.3, 0.5), (0.59, 0.75), (0.5, 0.4)])
+def test_lenses_that_sit_askew_are_usable(x: float, y: float) -> None:
+    k = [*K[:2], 640 * x - 0.5, *K[3:5], 480 * y - 0.5, *K[6:]]
+    assert camera_from_camera_info(camera_info(k=k)).params[2:] == pytest.approx(
+        (640 * x, 480 * y)
+    )
+
+
+def test_a_part_may_lie_anywhere_in_its_image() -> None:
+    region = SimpleNamespace(x_offset=400, y_offset=300, width=240, height=180)
+    corner = camera_from_camera_info(camera_info(roi=region))
+    assert corner.params[2:] == (-80.0, -60.0)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from test_calibration import CALIBRATION
 
+from relloc_ros.camera import Camera
 from relloc_ros.config import LocalizationConfig, make_config
 from relloc_ros.geometry import RigidTransform, exp_so3, log_so3
 from relloc_ros.map.reference_map import ReferenceMap
@@ -18,7 +19,7 @@ from relloc_ros.pipeline import Relocalizer
 from relloc_ros.structures import CameraDeviation, QueryImage, RigView, Status
 from relloc_ros.vision.absolute_pose import estimate_absolute_pose
 from relloc_ros.vision.self_calibration import estimate_deviation
-from relloc_ros.wrong_camera import contradiction, focal_spread, widening
+from relloc_ros.wrong_camera import KnownCameras, contradiction, focal_spread, widening
 
 EXAMPLE = Path(__file__).parent.parent / 'examples' / 'fr3_office'
 FOCAL_LENGTH = 500.0
@@ -246,6 +247,42 @@ def test_a_doubted_camera_makes_the_covariance_as_wide_as_the_pose_is_wrong():
         assert not widening(replace(found, gain=0.0), 0.5).any()
     assert inside == 10
     assert not widening(None, 0.5).any()
+
+
+def test_a_camera_that_took_no_image_of_the_map_is_doubted_more():
+    points2D, points3D = seen_points(np.random.default_rng(3))
+    found = deviation_of(points2D, points3D)
+    known, unknown = widening(found, 0.5), widening(found, 0.5, is_known=False)
+    assert unknown.trace() > 10.0 * known.trace()
+    assert np.linalg.eigvalsh(unknown)[0] > -1e-12
+    assert not widening(found, 0.0, is_known=False).any()
+
+
+CAMERAS = (
+    Camera('OPENCV', 640, 480, (500.0, 505.0, 310.0, 250.0, -0.2, 0.05, 0.001, -0.002)),
+    Camera('PINHOLE', 1024, 768, (800.0, 800.0, 512.0, 384.0)),
+)
+
+
+@pytest.mark.parametrize(
+    ('camera', 'is_known'),
+    [
+        (CAMERAS[0], True),
+        (CAMERAS[0].scaled(320, 240), True),
+        # The same, in a model with more parameters.
+        (Camera('FULL_OPENCV', 640, 480, (*CAMERAS[0].params, 0.0, 0.0, 0.0, 0.0)), True),
+        (Camera('SIMPLE_PINHOLE', 512, 384, (400.0, 256.0, 192.0)), True),
+        (Camera('PINHOLE', 640, 480, CAMERAS[0].params[:4]), False),
+        (Camera('PINHOLE', 1024, 768, (808.0, 808.0, 512.0, 384.0)), False),
+        (Camera('PINHOLE', 1024, 768, (805.0, 795.0, 512.0, 384.0)), False),
+        (Camera('PINHOLE', 1024, 768, (800.0, 800.0, 515.0, 384.0)), False),
+        # Cut off at the bottom.
+        (Camera('PINHOLE', 1024, 700, (800.0, 800.0, 512.0, 384.0)), False),
+    ],
+)
+def test_cameras_of_a_map_are_known_by_their_rays(camera, is_known):
+    assert (camera in KnownCameras(CAMERAS)) is is_known
+    assert camera not in KnownCameras(())
 
 
 def test_the_shift_is_that_of_the_body(office_points_map):
