@@ -85,7 +85,8 @@ class AcceptanceConfig:
     check_camera: bool = setting(
         True,
         'An image that another camera than the calibrated one would fit much better is GATED, and '
-        'one with whose pose far fewer points agree than is usual on the map.',
+        'one with whose pose far fewer points agree than is usual on the map. Where the camera is '
+        'doubtful, covariances are wider.',
     )
 
 

@@ -48,9 +48,8 @@ SUFFICIENT_SHARE = 0.5
 """Where fewer of the keypoints that two map images show give points, the scene repeats itself or
 poses of the map are poor: on walls of tiles 37 %, with wrong poses; on redkitchen 83 %."""
 
-
 FEW = 1.5
-"""Times as many points as suffice: with fewer, poses are good to a few centimetres only."""
+"""Times as many points as suffice: poses of fewer get better with further images."""
 
 
 class EssentialLocalizer(RigLocalizer):
