@@ -131,15 +131,15 @@ def widening(
 
     Args:
         deviation: of the image; None says nothing.
-        camera_scale: of the map's calibration; 0 says nothing. Nor does one of 1 and more: where
-            images stray further than their covariance says, as with a rolling shutter, how far the
-            pose would move is no measure of its error.
+        camera_scale: of the map's calibration; 0 says nothing. Nor does one of 1 and more of a
+            camera of the map: where images stray further than their covariance says, as with a
+            rolling shutter, how far the pose would move is no measure of its error.
         is_known: whether the calibration is that of a camera of the map.
     """
     nothing: Array = np.zeros((6, 6))
-    if deviation is None or not 0.0 < camera_scale < 1.0:
+    if deviation is None or not camera_scale:
         return nothing
-    if is_known and deviation.gain < DOUBTED_GAIN:
+    if is_known and (deviation.gain < DOUBTED_GAIN or camera_scale >= 1.0):
         return nothing
     doubt, other_std = (DOUBT, OTHER_STD) if is_known else (UNKNOWN_DOUBT, UNKNOWN_STD)
     covariance = _measured(deviation, camera_scale)

@@ -255,6 +255,7 @@ def test_a_camera_that_took_no_image_of_the_map_is_doubted_more():
     known, unknown = widening(found, 0.5), widening(found, 0.5, is_known=False)
     assert unknown.trace() > 10.0 * known.trace()
     assert np.linalg.eigvalsh(unknown)[0] > -1e-12
+    assert widening(found, 1.5, is_known=False).any()
     assert not widening(found, 0.0, is_known=False).any()
 
 
