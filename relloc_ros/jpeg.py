@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the relloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""JPEG data to pixels, and not a pixel of damaged data.
+"""JPEG data to pixels, and an error where libjpeg notices damage.
 
 Data that changed or was lost on the way moves blocks and everything after them. libjpeg goes on
 with a warning, which OpenCV prints and forgets: keypoints of such an image lie where nothing was.
@@ -34,7 +34,7 @@ def decode_jpeg(data: bytes, check_size: Callable[[int, int], None]) -> NDArray[
         check_size: raises if it does not like width and height; called before memory is taken.
 
     Raises:
-        DataError: no JPEG data, damaged or truncated.
+        DataError: no JPEG data, truncated, or damaged in a way that shows.
     """
     size = jpeg_size(data)
     if size is not None:
