@@ -26,6 +26,7 @@ from relloc_ros.map.sources import (
     read_source,
     without_unusable,
 )
+from relloc_ros.map.sources.posed_image import read_pixels
 
 QUICK = ['--set', 'max_keypoints=30', '--set', 'vlad_clusters=8']
 
@@ -82,6 +83,24 @@ def test_truncated_files_end_early(suffix: str, share: float) -> None:
     assert not ends_early(content)
     assert not ends_early(content + b'what some cameras add')
     assert ends_early(content[: int(share * len(content))])
+
+
+def test_damaged_jpeg_files(tmp_path: Path) -> None:
+    content = bytes(cv2.imencode('.jpg', IMAGE)[1])
+    path = tmp_path / 'image.jpg'
+    # More than some cameras write between the last pixel and the end.
+    path.write_bytes(content[:-2] + bytes(100) + content[-2:])
+    with pytest.raises(DataError, match=f'cannot decode image {path}: .* extraneous bytes'):
+        read_pixels(path, CAMERA)
+
+
+def test_grey_jpeg_files_have_three_channels(tmp_path: Path) -> None:
+    grey = IMAGE[..., 0]
+    path = tmp_path / 'image.jpg'
+    path.write_bytes(bytes(cv2.imencode('.jpg', grey)[1]))
+    pixels = read_pixels(path, CAMERA)
+    assert pixels.shape == (*grey.shape, 3)
+    assert (pixels == pixels[..., :1]).all()
 
 
 def test_build_and_add_leave_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
